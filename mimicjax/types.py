@@ -1,0 +1,181 @@
+"""The records that travel between the parts of mimicjax.
+
+Shapes: B environments on this device, T control steps, M clips, F frames of all clips together, J joints without
+the root (fixed ones included), D degrees of freedom, N = J + 1 bodies, K key bodies, W wrench bodies, A actions.
+Units are metres, radians, seconds, kilograms, newtons. Quaternions are w first. A record whose comment gives a
+leading B is used both for one environment (without B) and for a batch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+Array = jax.Array | np.ndarray
+
+FIXED, HINGE, BALL = 0, 1, 3  # joint kinds; the value is the number of degrees of freedom
+CLAMP, WRAP = 0, 1  # loop modes of a clip
+RUNNING, FAILED, SUCCEEDED, TIME_UP = 0, 1, 2, 3  # done codes, as MimicKit's NULL, FAIL, SUCC, TIME
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Robot:
+    """What is known of a robot before any physics: static numpy arrays, never traced."""
+
+    name: str
+    xml: Path  # the MJCF file it was loaded from
+    body_names: tuple[str, ...]  # [N], depth first, the root first
+    joint_names: tuple[str, ...]  # [J], joint j moves body j + 1; a body without joint gives its own name
+    dof_names: tuple[str, ...]  # [D], hinge: its joint name; ball: name_x, name_y, name_z
+    joint_kinds: np.ndarray  # [J] int, FIXED, HINGE or BALL
+    parents: np.ndarray  # [N] int, -1 for the root
+    body_pos: np.ndarray  # [N,3] m, in the parent body's frame
+    body_quat: np.ndarray  # [N,4], in the parent body's frame
+    joint_axis: np.ndarray  # [J,3] unit, in the child body's frame; zero unless hinge
+    joint_dof: np.ndarray  # [J] int, first degree of freedom of the joint; -1 if fixed
+    dof_joint: np.ndarray  # [D] int, the joint a degree of freedom belongs to
+    dof_range: np.ndarray  # [D,2] rad, position limits
+    kp: np.ndarray  # [D] N m / rad
+    kd: np.ndarray  # [D] N m s / rad
+    torque_limit: np.ndarray  # [D] N m
+    joint_error_weights: np.ndarray  # [J]
+    key_bodies: np.ndarray  # [K] int, in the order of robot.yaml
+    contact_bodies: np.ndarray  # [C] int, bodies that may touch the ground
+    wrench_bodies: np.ndarray  # [W] int, bodies that disturbances act on
+    start_qpos: np.ndarray  # [7 + joint coordinates], start pose in MuJoCo's order
+    ground_points: np.ndarray  # [P,3] m, in the frame of their body; the lowest of point z - radius is the lowest of the shape
+    ground_radius: np.ndarray  # [P] m
+    ground_body: np.ndarray  # [P] int
+    mass: float  # kg
+
+    @property
+    def num_joints(self) -> int:
+        return len(self.joint_kinds)
+
+    @property
+    def num_bodies(self) -> int:
+        return len(self.parents)
+
+    @property
+    def num_dofs(self) -> int:
+        return len(self.dof_joint)
+
+    @property
+    def nq(self) -> int:
+        return len(self.start_qpos)
+
+    @property
+    def nv(self) -> int:
+        return 6 + self.num_dofs
+
+
+class Pose(NamedTuple):
+    """A pose with velocities; simulated and reference poses are the same type."""
+
+    root_pos: Array  # [3] m, world
+    root_quat: Array  # [4]
+    root_vel: Array  # [3] m/s, world frame, of the root body's origin
+    root_ang_vel: Array  # [3] rad/s, world frame
+    joint_quat: Array  # [J,4], joint-local
+    dof_vel: Array  # [D] rad/s, ball joints in the child's frame
+    body_pos: Array  # [N,3] m, world
+    body_quat: Array  # [N,4], world
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Clip:
+    """One motion clip on the host (numpy), as files hold it."""
+
+    name: str
+    robot: str  # name of the robot, "" if the file does not say
+    dof_names: tuple[str, ...]  # [D], () if the file does not say
+    fps: float
+    loop: int  # CLAMP or WRAP
+    root_pos: np.ndarray  # [F,3] m
+    root_quat: np.ndarray  # [F,4]
+    dof_pos: np.ndarray  # [F,D] rad; ball joints as exponential maps
+    maker: str = ""  # the command that made it, or where it came from
+    licence: str = ""
+    weight: float = 1.0  # share in sampling, any scale
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first frame to the last."""
+        return (len(self.root_pos) - 1) / self.fps
+
+
+class Clips(NamedTuple):
+    """All frames of all clips packed end to end, on the device; an argument of compiled functions, never a constant."""
+
+    root_pos: Array  # [F,3]
+    root_quat: Array  # [F,4]
+    root_vel: Array  # [F,3]
+    root_ang_vel: Array  # [F,3]
+    joint_quat: Array  # [F,J,4]
+    dof_vel: Array  # [F,D]
+    start: Array  # [M] int32, first frame
+    frames: Array  # [M] int32, number of frames
+    duration: Array  # [M] s
+    loop: Array  # [M] int32
+    weight: Array  # [M], sums to 1
+    loop_offset: Array  # [M,3] m, root displacement of one loop, z = 0
+
+
+class Physics(NamedTuple):
+    """All that physics carries from one control step to the next."""
+
+    qpos: Array  # [B,nq] float32
+    qvel: Array  # [B,nv] float32
+    warmstart: Array  # [B,nv] float32, the solver's start (qacc_warmstart)
+    unstable: Array  # [B] bool, the engine gave up on this environment in the last step
+
+
+class Engine(NamedTuple):
+    """A physics engine for B environments; all functions are pure and may be called from compiled code."""
+
+    name: str  # "native", "mjx-jax" or "mjx-warp"
+    init: Callable[[Array, Array], Physics]  # (qpos [B,nq], qvel [B,nv])
+    step: Callable[[Physics, Array, Array], Physics]  # (physics, ctrl [B,D], wrench [B,W,6]): all substeps of one control step
+    write: Callable[[Physics, Array, Array, Array], Physics]  # (physics, mask [B] bool, qpos, qvel): only rows of mask change
+
+
+class EnvState(NamedTuple):
+    """What the environments remember between control steps."""
+
+    physics: Physics
+    key: Array  # [B] random keys, one per environment
+    step: Array  # [B] int32, control steps since the reset
+    clip: Array  # [B] int32
+    start: Array  # [B] s, clip time at the reset
+    reward_sum: Array  # [B], rewards of this episode so far
+
+
+class Step(NamedTuple):
+    """What one control step gives the learner."""
+
+    obs: Any  # {"actor": [B,O], "critic": [B,O]} after resets, the input of the next action
+    last_obs: Any  # the same before any reset: what the value of the step's end is estimated from
+    reward: Array  # [B]
+    done: Array  # [B] int8, RUNNING, FAILED, SUCCEEDED or TIME_UP
+    disc_robot: Array  # [B,disc] discriminator observation of the robot (size 0 if unused)
+    disc_reference: Array  # [B,disc] and of the reference at the same moment
+    diagnostics: dict[str, Array]  # name -> [B], reward terms, tracking errors, episode results
+
+
+class Rollout(NamedTuple):
+    """T control steps of B environments; time first."""
+
+    obs: Any  # {"actor", "critic"} [T,B,O], what the action was chosen from
+    last_obs: Any  # {"critic"} [T,B,O], after the step, before any reset
+    action: Array  # [T,B,A] normalised
+    log_prob: Array  # [T,B]
+    random: Array  # [T,B] bool, the action was sampled (not the mode)
+    reward: Array  # [T,B]
+    done: Array  # [T,B] int8
+    disc_robot: Array  # [T,B,disc]
+    disc_reference: Array  # [T,B,disc]
