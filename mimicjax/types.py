@@ -82,6 +82,7 @@ class Pose(NamedTuple):
     root_vel: Array  # [3] m/s, world frame, of the root body's origin
     root_ang_vel: Array  # [3] rad/s, world frame
     joint_quat: Array  # [J,4], joint-local
+    dof_pos: Array  # [D] rad, hinge angles and exponential maps of balls
     dof_vel: Array  # [D] rad/s, ball joints in the child's frame
     body_pos: Array  # [N,3] m, world
     body_quat: Array  # [N,4], world

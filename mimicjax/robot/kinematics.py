@@ -1,0 +1,123 @@
+"""Kinematics: joint coordinates to body poses, for the simulated robot and the reference alike; ground clearance.
+
+Bodies of equal depth are computed together, so a robot costs as many steps as its longest limb has bodies.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mimicjax import rotation
+from mimicjax.types import BALL, HINGE, Pose, Robot
+
+
+def qpos_index(robot: Robot) -> np.ndarray:
+    """[J] where a joint's coordinates begin in qpos; -1 for a fixed joint."""
+    width = np.where(robot.joint_kinds == BALL, 4, robot.joint_kinds)
+    return np.where(robot.joint_kinds > 0, 7 + np.cumsum(width) - width, -1)
+
+
+def joint_quats(robot: Robot, qpos: jax.Array) -> jax.Array:
+    """Joint rotations [...,J,4] from qpos [...,nq]; fixed joints give the identity."""
+    at = qpos_index(robot)
+    theta = jnp.where(robot.joint_kinds == HINGE, jnp.take(qpos, np.maximum(at, 0), axis=-1), 0.0)
+    quats = rotation.about(jnp.broadcast_to(jnp.asarray(robot.joint_axis, qpos.dtype), (*theta.shape, 3)), theta)
+    balls = np.flatnonzero(robot.joint_kinds == BALL)
+    if len(balls):
+        ball_quats = jnp.take(qpos, at[balls][:, None] + np.arange(4), axis=-1)
+        quats = quats.at[..., balls, :].set(rotation.normalize(ball_quats))
+    return quats
+
+
+def joint_angles(robot: Robot, joint_quat: jax.Array) -> jax.Array:
+    """Joint coordinates [...,D] from joint rotations [...,J,4]: hinge angles, exponential maps for balls."""
+    if np.all(robot.joint_kinds != BALL):
+        moving = np.flatnonzero(robot.joint_kinds == HINGE)
+        return rotation.twist(joint_quat[..., moving, :], jnp.asarray(robot.joint_axis[moving], joint_quat.dtype))
+    hinge = rotation.twist(joint_quat, jnp.asarray(robot.joint_axis, joint_quat.dtype))[..., None]
+    ball = rotation.log(joint_quat)
+    both = jnp.concatenate([hinge, ball], axis=-1)
+    columns = [4 * j + (0 if robot.joint_kinds[j] == HINGE else 1 + d - robot.joint_dof[j])
+               for d, j in enumerate(robot.dof_joint)]  # fmt: skip
+    return both.reshape(*both.shape[:-2], -1)[..., np.asarray(columns)]
+
+
+def dof_quats(robot: Robot, dof_pos: jax.Array) -> jax.Array:
+    """Joint rotations [...,J,4] from joint coordinates [...,D] (balls as exponential maps), each with w >= 0."""
+    first = np.maximum(robot.joint_dof, 0)
+    theta = jnp.where(robot.joint_kinds == HINGE, jnp.take(dof_pos, first, axis=-1), 0.0)
+    quats = rotation.about(jnp.broadcast_to(jnp.asarray(robot.joint_axis, dof_pos.dtype), (*theta.shape, 3)), theta)
+    balls = np.flatnonzero(robot.joint_kinds == BALL)
+    if len(balls):
+        maps = jnp.take(dof_pos, robot.joint_dof[balls][:, None] + np.arange(3), axis=-1)
+        quats = quats.at[..., balls, :].set(rotation.exp(maps))
+    return rotation.positive(quats)
+
+
+def qpos_of(robot: Robot, pose: Pose) -> tuple[jax.Array, jax.Array]:
+    """qpos [...,nq] and qvel [...,nv] in MuJoCo's order: the root's angular velocity in the body frame."""
+    angles = pose.dof_pos
+    if np.any(robot.joint_kinds == BALL):
+        parts = []
+        for j in np.flatnonzero(robot.joint_kinds > 0):
+            dof = robot.joint_dof[j]
+            ball = robot.joint_kinds[j] == BALL
+            parts.append(pose.joint_quat[..., j, :] if ball else angles[..., dof : dof + 1])
+        angles = jnp.concatenate(parts, axis=-1)
+    spin = rotation.rotate(rotation.conjugate(pose.root_quat), pose.root_ang_vel)
+    qpos = jnp.concatenate([pose.root_pos, pose.root_quat, angles], axis=-1)
+    return qpos, jnp.concatenate([pose.root_vel, spin, pose.dof_vel], axis=-1)
+
+
+def _levels(robot: Robot) -> list[np.ndarray]:
+    depth = np.zeros(robot.num_bodies, int)
+    for body in range(1, robot.num_bodies):
+        depth[body] = depth[robot.parents[body]] + 1
+    return [np.flatnonzero(depth == level) for level in range(depth.max() + 1)]
+
+
+def forward(robot: Robot, root_pos: jax.Array, root_quat: jax.Array, joint_quat: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Body positions [...,N,3] and rotations [...,N,4] in the world from the root pose and joint rotations [...,J,4]."""
+    levels = _levels(robot)
+    pos, quat = [root_pos[..., None, :]], [root_quat[..., None, :]]
+    turned = np.any(np.abs(robot.body_quat[1:, 1:]) > 0, axis=-1)
+    local = joint_quat
+    if turned.any():
+        local = rotation.multiply(jnp.broadcast_to(jnp.asarray(robot.body_quat[1:], joint_quat.dtype), joint_quat.shape), joint_quat)
+    for above, bodies in zip(levels, levels[1:], strict=False):
+        place = np.searchsorted(above, robot.parents[bodies])
+        parent_pos, parent_quat = pos[-1][..., place, :], quat[-1][..., place, :]
+        offset = jnp.broadcast_to(jnp.asarray(robot.body_pos[bodies], root_pos.dtype), parent_pos.shape)
+        pos.append(parent_pos + rotation.rotate(parent_quat, offset))
+        quat.append(rotation.multiply(parent_quat, local[..., bodies - 1, :]))
+    order = np.argsort(np.concatenate(levels))
+    return jnp.concatenate(pos, axis=-2)[..., order, :], jnp.concatenate(quat, axis=-2)[..., order, :]
+
+
+def pose_of(robot: Robot, qpos: jax.Array, qvel: jax.Array) -> Pose:
+    """The pose of a simulated robot from MuJoCo's qpos [...,nq] and qvel [...,nv]."""
+    root_pos, root_quat = qpos[..., :3], rotation.normalize(qpos[..., 3:7])
+    quats = joint_quats(robot, qpos)
+    body_pos, body_quat = forward(robot, root_pos, root_quat, quats)
+    return Pose(
+        root_pos, root_quat, qvel[..., :3], rotation.rotate(root_quat, qvel[..., 3:6]), quats,
+        joint_angles(robot, quats) if np.any(robot.joint_kinds == BALL) else qpos[..., 7:], qvel[..., 6:], body_pos, body_quat,
+    )  # fmt: skip
+
+
+def ground_clearance(robot: Robot, pose: Pose, ground: float = 0.0) -> jax.Array:
+    """Height [...,N] m of the lowest point of each body's collision shapes above the ground; inf without shapes."""
+    pos, quat = pose.body_pos[..., robot.ground_body, :], pose.body_quat[..., robot.ground_body, :]
+    local = jnp.asarray(robot.ground_points, pos.dtype)
+    w, x, y, z = jnp.moveaxis(quat, -1, 0)
+    # the third row of the rotation matrix: only heights are needed
+    lift = 2.0 * (x * z - w * y) * local[:, 0] + 2.0 * (y * z + w * x) * local[:, 1]
+    lift = lift + (1.0 - 2.0 * (x * x + y * y)) * local[:, 2]
+    height = pos[..., 2] + lift - jnp.asarray(robot.ground_radius, pos.dtype) - ground
+    bodies = []
+    for body in range(robot.num_bodies):
+        own = np.flatnonzero(robot.ground_body == body)
+        bodies.append(jnp.min(height[..., own], axis=-1) if len(own) else jnp.full(height.shape[:-1], jnp.inf))
+    return jnp.stack(bodies, axis=-1)
