@@ -1,0 +1,214 @@
+"""Configs: load by name or file, extend, override, check, keep. The schema is in settings.py.
+
+A file may extend others (`extends: base/ppo` or a list, later ones win); its own keys win over all of them. Sections
+and dicts merge key by key, lists are replaced, and `null` removes an inherited entry of a dict. Every mistake is a
+UserError of one line that says where it is and what is allowed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from mimicjax import config_values as values
+from mimicjax import paths
+from mimicjax.config_flags import add_flags, nested, parse_flags, parse_overrides
+from mimicjax.errors import UserError, nearest
+from mimicjax.files import replace_text
+
+__all__ = [
+    "add_flags",
+    "command_line",
+    "difference",
+    "dump",
+    "from_dict",
+    "load",
+    "parse_flags",
+    "parse_overrides",
+    "to_dict",
+]
+
+T = TypeVar("T")
+
+
+def load(schema: type[T], name: str | Path | None, overrides: Mapping[str, Any] | Sequence[str] = ()) -> T:
+    """The config `name` with overrides, as a `schema`.
+
+    name: a file below configs/ without its ending (`mimickit/add_g1`), or a path that ends in .yaml or .yml; None takes
+    the defaults. overrides: dotted key -> value, or a sequence of "key=value"; text is read as the key's type says.
+    """
+    data = values.defaults(schema)
+    source = "defaults"
+    if name is not None:
+        file = find(name)
+        source = _show(file)
+        for each, given in _read_chain(schema, file, ()):
+            data = values.merge(schema, data, values.check(schema, given, values.Place(each, "", schema)))
+    if not isinstance(overrides, Mapping):
+        overrides = dict(_split(text) for text in overrides)
+    for dotted, value in overrides.items():
+        place = values.Place("command line", "", schema)
+        data = values.merge(schema, data, values.check(schema, nested(schema, dotted, value, place), place))
+    return values.build(schema, data, values.Place(source, "", schema))
+
+
+def from_dict(schema: type[T], data: Mapping[str, Any], source: str = "config") -> T:
+    """The record for what to_dict gave (keys that are missing take their defaults); UserError as load."""
+    place = values.Place(source, "", schema)
+    merged = values.merge(schema, values.defaults(schema), values.check(schema, data, place))
+    return values.build(schema, merged, place)
+
+
+def to_dict(instance: Any) -> dict[str, Any]:
+    """A config as plain nested data for YAML and JSON, in the schema's order; removed default entries are null."""
+    return values.plain(instance)
+
+
+def dump(instance: Any, path: str | Path) -> None:
+    """Write the resolved config as YAML; `load` of that file gives an equal record."""
+    text = yaml.dump(to_dict(instance), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    replace_text(Path(path), text)
+
+
+def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """'learn.lr: 0.1 -> 0.2' for every dotted key in which two plain configs differ, in order."""
+    flat_a, flat_b = _flat(a), _flat(b)
+    absent = "(absent)"
+    both = [(k, flat_a.get(k, absent), flat_b.get(k, absent)) for k in {**flat_a, **flat_b}]
+    return [f"{k}: {x} -> {y}" for k, x, y in both if x != y]
+
+
+def command_line(
+    parser: argparse.ArgumentParser, schema: type[T], argv: Sequence[str], default: str | None = None
+) -> tuple[argparse.Namespace, T]:
+    """Parse a command whose --config names a config and whose other flags may override any key of it.
+
+    parser: holds the command's own flags; --config and one flag a key are added, with the values of the chosen config
+    in their help. default: the config if --config is not given; None takes the schema's defaults.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--config", default=default, nargs="?")
+    name = first.parse_known_args(argv)[0].config
+    add_flags(parser, schema, load(schema, name))
+    parser.add_argument("--config", default=default, help="a config below configs/, or a .yaml file (now %(default)s)")
+    namespace = parse_flags(parser, argv)
+    return namespace, load(schema, name, parse_overrides(namespace))
+
+
+def find(name: str | Path, beside: Path | None = None) -> Path:
+    """The file of a config; a path given inside a file is relative to that file. UserError if there is none."""
+    text = str(name)
+    if text.endswith((".yaml", ".yml")):
+        file = Path(beside.parent if beside else "", text)
+        if not file.is_file():
+            near = [str(p) for p in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
+            raise UserError(f"{_in(beside)}no config file {text}{nearest(str(file), near)}")
+        return file
+    file = paths.CONFIGS / f"{text}.yaml"
+    if not text or not file.is_file():
+        names = available()
+        leaf = text.rsplit("/", 1)[-1]
+        close = difflib.get_close_matches(
+            leaf, {n.rsplit("/", 1)[-1] for n in names}, 3, 0.7
+        )  # the folder may be missing
+        same_leaf = [n for n in names if n.rsplit("/", 1)[-1] in close]
+        near = f" (did you mean {', '.join(same_leaf)}?)" if same_leaf else nearest(text, names)
+        raise UserError(f"{_in(beside)}no config {text!r}{near}; there are: {', '.join(names) or 'none'}")
+    return file
+
+
+def available() -> list[str]:
+    """Names of all configs."""
+    return sorted(p.relative_to(paths.CONFIGS).with_suffix("").as_posix() for p in paths.CONFIGS.rglob("*.yaml"))
+
+
+def _read_chain(schema: type, file: Path, above: tuple[Path, ...]) -> list[tuple[str, dict[str, Any]]]:
+    """(file, its keys) of everything that `file` extends, furthest first, and of `file` itself."""
+    here = file.resolve()
+    if here in above:
+        raise UserError(f"{_show(above[0])}: extends goes in a circle: {' -> '.join(_show(p) for p in (*above, here))}")
+    given = read_yaml(file)
+    parents = given.pop("extends", None)
+    if isinstance(parents, str):
+        parents = [parents]
+    if not isinstance(parents, list | None) or not all(isinstance(p, str) for p in parents or ()):
+        raise UserError(
+            f"{_show(file)}: extends: given {parents!r}, allowed is the name of a config or a list of names"
+        )
+    chain = [link for parent in parents or () for link in _read_chain(schema, find(parent, file), (*above, here))]
+    return [*chain, (_show(file), given)]
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """The mapping in a YAML file ({} if it is empty); UserError with file and line."""
+    try:
+        found = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UserError(f"{_show(file)}: cannot be read: {problem}") from None
+    except yaml.YAMLError as problem:
+        mark = getattr(problem, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        what = getattr(problem, "problem", None) or str(problem).splitlines()[0]
+        raise UserError(f"{_show(file)}{line}: not valid YAML: {what}") from None
+    if not isinstance(found, dict | None):
+        raise UserError(f"{_show(file)}: given {type(found).__name__}, allowed is a mapping of keys to values")
+    return found or {}
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is given twice, where YAML silently takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for name, _ in node.value:
+            if not isinstance(name, yaml.ScalarNode) or name.tag == "tag:yaml.org,2002:merge":
+                continue
+            if name.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {name.value!r} is given twice", name.start_mark
+                )
+            seen.add(name.value)
+        return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Lists on one line, sections in blocks, no references."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def represent_list(self, data: list) -> yaml.Node:
+        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
+
+
+_Dumper.add_representer(list, _Dumper.represent_list)
+
+
+def _split(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"command line: given {text!r}, allowed is key=value")
+    return name, value
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in data.items():
+        inner = isinstance(value, Mapping) and value
+        flat.update(_flat(value, f"{prefix}{name}.") if inner else {prefix + name: value})
+    return flat
+
+
+def _in(file: Path | None) -> str:
+    return f"{_show(file)}: extends: " if file else ""
+
+
+def _show(file: Path) -> str:
+    near = os.path.relpath(file)
+    return str(file) if near.startswith("..") else near

@@ -1,0 +1,161 @@
+"""Command-line flags for every key of a config: typed, checked, listed by --help with the chosen config's values."""
+
+from __future__ import annotations
+
+import argparse
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, NoReturn
+
+import yaml
+
+from mimicjax import config_values as values
+from mimicjax.errors import UserError, nearest
+
+MARK = "config key "  # before the key in the namespace, so that a config key and a command's own flag never meet
+
+
+class Leaf(NamedTuple):
+    """A key that a flag may set."""
+
+    key: str  # dotted
+    kind: Any
+    meaning: str
+    limits: Mapping[str, Any]
+    value: Any  # in the chosen config
+
+
+def leaves(kind: type, current: Any, prefix: str = "") -> Iterator[Leaf]:
+    """All keys of a section, depth first; a dict gives itself and the entries that `current` has."""
+    for name, (inner, field) in values.fields(kind).items():
+        value, meta = getattr(current, name), field.metadata
+        if (deeper := values.section(inner)) is not None and value is not None:
+            yield from leaves(deeper, value, f"{prefix}{name}.")
+            continue
+        yield Leaf(prefix + name, inner, meta.get("meaning", ""), meta, value)
+        entry = values.entries(inner)
+        for item, content in (value or {}).items() if entry is not None else ():
+            if (deeper := values.section(entry)) is not None:
+                yield from leaves(deeper, content, f"{prefix}{name}.{item}.")
+            else:
+                yield Leaf(f"{prefix}{name}.{item}", entry, f"{item} of {name}", meta, content)
+
+
+def add_flags(parser: argparse.ArgumentParser, schema: type, current: Any) -> None:
+    """Add one flag a key (`--learn.actor_lr`), grouped by section; `current` gives the values that the help shows."""
+    groups: dict[str, Any] = {}
+    for leaf in leaves(schema, current):
+        path = leaf.key.rpartition(".")[0]
+        title = path.split(".")[0] or "run"
+        if title not in groups:
+            kind = values.section(values.fields(schema)[title][0]) if path and title in values.fields(schema) else None
+            about = (kind.__doc__ or "").strip().splitlines()[0] if kind else None
+            groups[title] = parser.add_argument_group(title, about)
+        allowed = values.describe(leaf.kind, leaf.limits)
+        now = (
+            yaml.safe_dump(values.plain(leaf.value), default_flow_style=True, width=10**6)
+            .removesuffix("\n...\n")
+            .strip()
+        )
+        text = f"{leaf.meaning}; {allowed} (now {now})".removeprefix("; ").replace("%", "%%")
+        switch = {"nargs": "?", "const": "true"} if leaf.kind is bool else {}
+        groups[title].add_argument(
+            f"--{leaf.key}", dest=MARK + leaf.key, default=argparse.SUPPRESS, metavar=_metavar(leaf.kind), help=text,
+            type=_checked(schema, leaf), **switch,
+        )  # fmt: skip
+
+
+def parse_flags(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
+    """parser.parse_args with our kind of errors: a UserError that names the nearest flags, no usage text, no exit."""
+
+    def complain(message: str) -> NoReturn:
+        raise UserError(f"command line: {message}")
+
+    parser.allow_abbrev = False  # --learn would otherwise mean whichever key happens to begin so
+    parser.error = complain  # type: ignore[method-assign]
+    namespace, rest = parser.parse_known_args(_join_negative(argv))
+    if rest:
+        flags = [f for action in parser._actions for f in action.option_strings if f.startswith("--")]
+        given = rest[0].partition("=")[0]
+        same_leaf = [
+            f for f in flags if given.startswith("--") and f.rsplit(".", 1)[-1] == given.rsplit(".", 1)[-1].lstrip("-")
+        ]
+        hint = f" (did you mean {', '.join(same_leaf[:3])}?)" if same_leaf else nearest(given, flags)
+        what = "unknown flag" if given.startswith("-") else "a value without a flag:"
+        raise UserError(f"command line: {what} {given}{hint}; --help lists all flags")
+    return namespace
+
+
+def parse_overrides(namespace: argparse.Namespace) -> dict[str, str]:
+    """dotted key -> text of the config flags that were given, for `config.load`."""
+    return {name.removeprefix(MARK): text for name, text in vars(namespace).items() if name.startswith(MARK)}
+
+
+def nested(schema: type, dotted: str, value: Any, place: values.Place) -> dict[str, Any]:
+    """{a: {b: value}} for "a.b", text read as the key's type says. UserError for an unknown key or unreadable text."""
+    kind: Any = schema
+    parts = dotted.split(".")
+    for part in parts:
+        inner, entry = values.section(kind), values.entries(kind)
+        allowed = values.fields(inner) if inner is not None else {}
+        place = place.child(part)
+        if part not in allowed and entry is None:
+            raise values.unknown_key(place, allowed)
+        kind = allowed[part][0] if inner is not None else entry
+    found = read_text(kind, value, place) if isinstance(value, str) else value
+    for part in reversed(parts):
+        found = {part: found}
+    return found
+
+
+def read_text(kind: Any, text: str, place: values.Place) -> Any:
+    """Text from the command line as a value: as it stands where text is meant, as YAML elsewhere."""
+    literal = [a for k in values.members(kind) if typing.get_origin(k) is Literal for a in typing.get_args(k)]
+    if text in literal or (str in values.members(kind) and not (text == "null" and type(None) in values.members(kind))):
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise place.error(f"given {text!r}, allowed is {values.describe(kind)}, written as YAML") from None
+
+
+def _checked(schema: type, leaf: Leaf) -> Any:
+    """An argparse type that checks the text and keeps it."""
+
+    def check(text: str) -> str:
+        place = values.Place("command line", "", schema)
+        values.check(schema, nested(schema, leaf.key, text, place), place)
+        return text
+
+    return check
+
+
+def _metavar(kind: Any) -> str:
+    one = next(k for k in values.members(kind) if k is not type(None))
+    scalars = {bool: "BOOL", int: "INT", float: "FLOAT", str: "TEXT"}
+    return scalars.get(one) or ("NAME" if typing.get_origin(one) is Literal else "YAML")
+
+
+def _join_negative(argv: Sequence[str]) -> list[str]:
+    """`--key -1e-4` as `--key=-1e-4`: argparse takes the value for a flag otherwise."""
+    joined: list[str] = []
+    for text in argv:
+        if (
+            text.startswith("-")
+            and joined
+            and joined[-1].startswith("--")
+            and "=" not in joined[-1]
+            and _is_number(text)
+        ):
+            joined[-1] += f"={text}"
+        else:
+            joined.append(text)
+    return joined
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
