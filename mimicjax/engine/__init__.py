@@ -1,0 +1,1 @@
+"""Physics: one scene (robot and ground) and the engines that step it."""

@@ -1,0 +1,139 @@
+"""MuJoCo's own C engine on all cores, called from inside compiled loops.
+
+The engine is a function: state and control in, state out. It goes into a compiled program as a pure callback that
+touches numpy only (a jax operation inside it costs ten times the physics). Outside, values are float32; inside, MuJoCo
+computes on float64 rows, and what it computes is bit for bit a loop over `mj_step` from the rounded state.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+from mujoco.batch import Batch, SimulationError
+
+from mimicjax.engine import scene
+from mimicjax.settings import EngineSettings
+from mimicjax.types import Array, Engine, Physics, Robot
+
+
+def make(model: mujoco.MjModel, robot: Robot, num_envs: int, settings: EngineSettings) -> Engine:
+    """The engine `native` for the model of `scene.build`.
+
+    `num_envs` only sizes the first allocation. `step` takes any number of environments, under vmap, scan and
+    shard_map too, and every row's result is the same whatever its neighbours: leading axes are flattened, the first
+    rows of one `Batch` are stepped, and a call with more rows than it has gets a larger one. Devices of one process
+    take turns, since a `Batch` serves one thread at a time and each call already uses all cores
+    (`settings.threads`; 0 takes all).
+
+    MuJoCo's warnings (console and MUJOCO_LOG.TXT) are turned off for the process: here they are `Physics.unstable`.
+    An environment is unstable when MuJoCo gave up on it, its control is not finite, or its state grew beyond
+    `scene.LARGEST_QPOS` or `LARGEST_QVEL`; it then stands in the start pose at rest. Its neighbours do not notice.
+    """
+    quiet()
+    stepper = _stepper(model, robot, num_envs, settings)
+
+    def step(physics: Physics, ctrl: Array, wrench: Array) -> Physics:
+        shapes = [jax.ShapeDtypeStruct(x.shape, np.float32) for x in (physics.qpos, physics.qvel, physics.warmstart)]
+        shapes.append(jax.ShapeDtypeStruct(physics.qpos.shape[:-1], np.bool_))
+        inputs = (physics.qpos, physics.qvel, physics.warmstart, ctrl, wrench)
+        return Physics(*jax.pure_callback(stepper, tuple(shapes), *inputs, vmap_method="broadcast_all"))
+
+    return Engine("native", init, step, write)
+
+
+def init(qpos: Array, qvel: Array) -> Physics:
+    """State at rest of the solver: qpos [B,nq], qvel [B,nv] -> Physics, all float32."""
+    qpos, qvel = jnp.asarray(qpos, jnp.float32), jnp.asarray(qvel, jnp.float32)
+    return Physics(qpos, qvel, jnp.zeros_like(qvel), jnp.zeros(qpos.shape[:-1], bool))
+
+
+def write(physics: Physics, mask: Array, qpos: Array, qvel: Array) -> Physics:
+    """Puts qpos [B,nq], qvel [B,nv] where mask [B] is true, with a fresh solver; other rows keep every bit."""
+    rows = mask[..., None]
+    return Physics(
+        jnp.where(rows, jnp.asarray(qpos, jnp.float32), physics.qpos),
+        jnp.where(rows, jnp.asarray(qvel, jnp.float32), physics.qvel),
+        jnp.where(rows, 0.0, physics.warmstart),
+        jnp.where(mask, False, physics.unstable),
+    )
+
+
+def quiet() -> None:
+    """Keeps MuJoCo's warnings of exploding simulations off the console and out of the user's folder."""
+    config = mujoco.MjLogConfig.get()
+    config.logto_console = False
+    config.logto_file = False
+    mujoco.MjLogConfig.set(config)
+
+
+def _stepper(
+    model: mujoco.MjModel, robot: Robot, num_envs: int, settings: EngineSettings
+) -> Callable[..., tuple[np.ndarray, ...]]:
+    """The callback: (qpos, qvel, warmstart, ctrl, wrench), any leading axes -> (qpos, qvel, warmstart, unstable)."""
+    count = scene.substeps(settings)
+    bodies = scene.body_ids(model, robot, robot.wrench_bodies)
+    lock = threading.Lock()
+    batch = Batch(model, max(1, num_envs), settings.threads)
+
+    def stepper(*inputs: Array) -> tuple[np.ndarray, ...]:
+        nonlocal batch
+        lead = inputs[0].shape[:-1]
+        qpos, qvel, warmstart, ctrl, wrench = [np.asarray(x) for x in inputs]  # before anything: no jax operation here
+        qpos, qvel, warmstart, ctrl = [x.reshape(-1, x.shape[-1]) for x in (qpos, qvel, warmstart, ctrl)]
+        wrench = wrench.reshape(-1, *wrench.shape[-2:])
+        rows = len(qpos)
+        with lock:
+            if rows > batch.nsim:
+                batch = Batch(model, rows, settings.threads)
+            _load(batch, rows, bodies, qpos, qvel, warmstart, ctrl, wrench)
+            failed = _advance(batch, rows, count) | ~np.isfinite(ctrl).all(axis=1)
+            outputs = _unload(batch, rows, failed, robot.start_qpos)
+        return tuple(x.reshape(*lead, *x.shape[1:]) for x in outputs)
+
+    return stepper
+
+
+def _load(batch, rows, bodies, qpos, qvel, warmstart, ctrl, wrench) -> None:
+    """Writes all that a step depends on into the first rows, so that nothing of an earlier call survives in them."""
+    fields = ("qpos", "qvel", "qacc_warmstart", "ctrl")
+    for name, values in zip(fields, (qpos, qvel, warmstart, ctrl), strict=True):
+        batch.bind(name)[:rows] = values
+    control = batch.bind("ctrl")[:rows]
+    np.copyto(control, 0.0, where=~np.isfinite(control))
+    applied = batch.bind("xfrc_applied")
+    for index, body in enumerate(bodies):  # force, then torque, at the body's centre of mass, as ours
+        applied[:rows, body] = wrench[:, index]
+
+
+def _advance(batch: Batch, rows: int, count: int) -> np.ndarray:
+    """Steps the first `rows` simulations `count` times; gives [rows] bool, those that MuJoCo gave up on.
+
+    MuJoCo resets a bad simulation by itself, its warning counters too, and only then counts one warning: the second
+    reset of a row leaves the counter where the first put it. So counters are zeroed before, not compared.
+    """
+    batch.warning[:rows] = 0
+    broken = []
+    try:
+        batch.step(None if rows == batch.nsim else np.arange(rows, dtype=np.int32), nstep=count)
+    except SimulationError as error:
+        broken = error.ids
+    failed = batch.warning[:rows, 3:, 1].any(axis=1)  # bad qpos, qvel, qacc, ctrl
+    failed[broken] = True
+    return failed
+
+
+def _unload(batch, rows, failed, start_qpos) -> tuple[np.ndarray, ...]:
+    """Reads the first rows as float32 and puts those that failed or grew huge into the start pose."""
+    fields = ("qpos", "qvel", "qacc_warmstart")
+    qpos, qvel, warmstart = [batch.bind(name)[:rows].astype(np.float32) for name in fields]
+    fine = (np.abs(qpos) < scene.LARGEST_QPOS).all(axis=1) & (np.abs(qvel) < scene.LARGEST_QVEL).all(axis=1)
+    unstable = failed | ~fine | ~np.isfinite(warmstart).all(axis=1)  # a NaN is not below any bound
+    qpos[unstable] = start_qpos
+    qvel[unstable] = 0.0
+    warmstart[unstable] = 0.0
+    return qpos, qvel, warmstart, unstable
