@@ -11,12 +11,11 @@ import threading
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import mujoco
 import numpy as np
 from mujoco.batch import Batch, SimulationError
 
-from mimicjax.engine import scene
+from mimicjax.engine import scene, state
 from mimicjax.settings import EngineSettings
 from mimicjax.types import Array, Engine, Physics, Robot
 
@@ -32,7 +31,7 @@ def make(model: mujoco.MjModel, robot: Robot, num_envs: int, settings: EngineSet
 
     MuJoCo's warnings (console and MUJOCO_LOG.TXT) are turned off for the process: here they are `Physics.unstable`.
     An environment is unstable when MuJoCo gave up on it, its control is not finite, or its state grew beyond
-    `scene.LARGEST_QPOS` or `LARGEST_QVEL`; it then stands in the start pose at rest. Its neighbours do not notice.
+    `state.LARGEST_QPOS` or `state.LARGEST_QVEL`; it then stands in the start pose at rest. Its neighbours do not notice.
     """
     quiet()
     stepper = _stepper(model, robot, num_envs, settings)
@@ -43,24 +42,7 @@ def make(model: mujoco.MjModel, robot: Robot, num_envs: int, settings: EngineSet
         inputs = (physics.qpos, physics.qvel, physics.warmstart, ctrl, wrench)
         return Physics(*jax.pure_callback(stepper, tuple(shapes), *inputs, vmap_method="broadcast_all"))
 
-    return Engine("native", init, step, write)
-
-
-def init(qpos: Array, qvel: Array) -> Physics:
-    """State at rest of the solver: qpos [B,nq], qvel [B,nv] -> Physics, all float32."""
-    qpos, qvel = jnp.asarray(qpos, jnp.float32), jnp.asarray(qvel, jnp.float32)
-    return Physics(qpos, qvel, jnp.zeros_like(qvel), jnp.zeros(qpos.shape[:-1], bool))
-
-
-def write(physics: Physics, mask: Array, qpos: Array, qvel: Array) -> Physics:
-    """Puts qpos [B,nq], qvel [B,nv] where mask [B] is true, with a fresh solver; other rows keep every bit."""
-    rows = mask[..., None]
-    return Physics(
-        jnp.where(rows, jnp.asarray(qpos, jnp.float32), physics.qpos),
-        jnp.where(rows, jnp.asarray(qvel, jnp.float32), physics.qvel),
-        jnp.where(rows, 0.0, physics.warmstart),
-        jnp.where(mask, False, physics.unstable),
-    )
+    return Engine("native", state.init, step, state.write)
 
 
 def quiet() -> None:
@@ -131,7 +113,7 @@ def _unload(batch, rows, failed, start_qpos) -> tuple[np.ndarray, ...]:
     """Reads the first rows as float32 and puts those that failed or grew huge into the start pose."""
     fields = ("qpos", "qvel", "qacc_warmstart")
     qpos, qvel, warmstart = [batch.bind(name)[:rows].astype(np.float32) for name in fields]
-    fine = (np.abs(qpos) < scene.LARGEST_QPOS).all(axis=1) & (np.abs(qvel) < scene.LARGEST_QVEL).all(axis=1)
+    fine = (np.abs(qpos) < state.LARGEST_QPOS).all(axis=1) & (np.abs(qvel) < state.LARGEST_QVEL).all(axis=1)
     unstable = failed | ~fine | ~np.isfinite(warmstart).all(axis=1)  # a NaN is not below any bound
     qpos[unstable] = start_qpos
     qvel[unstable] = 0.0

@@ -9,10 +9,6 @@ from mimicjax.errors import UserError
 from mimicjax.settings import EngineSettings
 from mimicjax.types import BALL, HINGE, Robot
 
-# Beyond these a simulation counts as exploded: m, or rad unwrapped; m/s or rad/s. MuJoCo itself gives up at 1e10.
-LARGEST_QPOS = 1e4
-LARGEST_QVEL = 1e4
-
 _INTEGRATORS = {
     "euler": mujoco.mjtIntegrator.mjINT_EULER,
     "implicitfast": mujoco.mjtIntegrator.mjINT_IMPLICITFAST,
