@@ -7,50 +7,46 @@ from typing import Any
 
 import mujoco
 import numpy as np
-import yaml
 
 from mimicjax import paths
 from mimicjax.errors import UserError, nearest
+from mimicjax.robot import facts as robot_facts
+from mimicjax.robot.facts import GAIN_KEYS, REQUIRED, Facts
 from mimicjax.robot.shapes import ground_points
 from mimicjax.types import BALL, FIXED, HINGE, Robot
 
-REQUIRED = ("key_bodies", "contact_bodies")
-KEYS = ("name", "xml", *REQUIRED, "wrench_bodies", "start_pose", "joint_error_weights", "gains", "sources", "licence")
-START_KEYS, GAIN_KEYS = ("root_height", "root_quat", "joints"), ("kp", "kd", "torque_limit")
 DEFAULT_FILE = "robot.yaml"
 
 
 def load(name_or_path: str | Path) -> Robot:
-    """The robot of that name in robots/, or the one in a folder, of a robot.yaml, or of an .xml with a robot.yaml beside it.
+    """The robot of that name in robots/, or of a folder, a robot.yaml, or an .xml with a robot.yaml beside it.
 
     Raises UserError, naming file and element, for whatever in the two files cannot be used.
     """
     file, xml = _find(name_or_path)
-    facts = _read_yaml(file)
-    xml = xml or file.parent / str(facts.get("xml", "robot.xml"))
+    facts = robot_facts.read(file)
+    xml = xml or file.parent / str(facts.values.get("xml", "robot.xml"))
     model = _compile(xml)
     bodies = _robot_bodies(model, xml)
     names = tuple(_named(model.body(int(b)).name, f"body {b}", xml) for b in bodies)
-    joints = [_joint_of(model, int(b), names, xml) for b in bodies[1:]]
+    joints = [_joint_of(model, int(b), xml) for b in bodies[1:]]
     tree = _joint_arrays(model, joints, names, xml)
-    dof_names, dof_joint, joint_names = tree["dof_names"], tree["dof_joint"], tree["joint_names"]
-    gains = _gains(model, joints, joint_names, dof_joint, facts, file, xml)
-    points, radius, body = ground_points(model, bodies, xml)
+    points, radius, owner = ground_points(model, bodies, xml)
     return Robot(
-        name=str(facts.get("name", file.parent.name)),
+        name=str(facts.values.get("name", file.parent.name)),
         xml=xml,
         body_names=names,
         parents=np.asarray([-1, *(model.body_parentid[bodies[1:]] - bodies[0])], np.int32),
         body_pos=model.body_pos[bodies].astype(np.float32),
         body_quat=model.body_quat[bodies].astype(np.float32),
         **tree,
-        **dict(zip(GAIN_KEYS, gains.T.astype(np.float32).copy(), strict=True)),
-        joint_error_weights=_error_weights(facts, joint_names, file),
-        **{key: _body_indices(facts, key, names, file) for key in (*REQUIRED, "wrench_bodies")},
-        start_qpos=_start_qpos(model, len(dof_names), joints, facts, joint_names, file),
+        **_gains(model, joints, tree["joint_names"], facts, xml),
+        joint_error_weights=facts.error_weights(tree["joint_names"]),
+        **{key: facts.bodies(key, names) for key in (*REQUIRED, "wrench_bodies")},
+        start_qpos=_start_qpos(model, joints, tree["joint_names"], facts),
         ground_points=points,
         ground_radius=radius,
-        ground_body=body,
+        ground_body=owner,
         mass=float(model.body_mass[bodies].sum()),
     )
 
@@ -67,52 +63,12 @@ def _find(name_or_path: str | Path) -> tuple[Path, Path | None]:
             f"robot {name_or_path!s}: no such robot or path{near}; robots: {', '.join(known) or 'none'}, "
             "or give a folder, a robot.yaml, or an .xml with a robot.yaml beside it"
         )
-    file = (
-        path / DEFAULT_FILE
-        if path.is_dir()
-        else path
-        if path.suffix in (".yaml", ".yml")
-        else path.parent / DEFAULT_FILE
-    )
+    file = path if path.suffix in (".yaml", ".yml") else (path if path.is_dir() else path.parent) / DEFAULT_FILE
     if not file.is_file():
         raise UserError(
             f"robot {path}: there is no {DEFAULT_FILE} at {file}; it names at least {' and '.join(REQUIRED)}"
         )
     return file, path if path.suffix == ".xml" else None
-
-
-def _read_yaml(file: Path) -> dict[str, Any]:
-    try:
-        facts = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{file}: cannot be read as YAML: {error}") from None
-    _check_keys(facts, KEYS, file, "")
-    for key in REQUIRED:
-        if key not in facts:
-            raise UserError(f"{file}: {key} is missing; give a list of body names (it may be empty)")
-    _check_keys(facts.get("start_pose") or {}, START_KEYS, file, "start_pose: ")
-    return facts
-
-
-def _check_keys(given: Any, allowed: tuple[str, ...], file: Path, where: str, what: str = "key") -> None:
-    if not isinstance(given, dict):
-        raise UserError(f"{file}: {where}expected `{what}: value` lines, got {given!r}")
-    for key in given:
-        if key not in allowed:
-            raise UserError(
-                f"{file}: {where}unknown {what} {key}{nearest(str(key), allowed)}; allowed: {', '.join(allowed)}"
-            )
-
-
-def _numbers(value: Any, count: int, file: Path, where: str) -> np.ndarray:
-    """[count] finite numbers from one number or a list of `count`."""
-    try:
-        numbers = np.broadcast_to(np.asarray(value, np.float64), count)
-    except (TypeError, ValueError):
-        numbers = np.full(1, np.nan)
-    if not np.isfinite(numbers).all():
-        raise UserError(f"{file}: {where}: expected {'a number' if count == 1 else f'{count} numbers'}, got {value!r}")
-    return numbers
 
 
 def _compile(xml: Path) -> mujoco.MjModel:
@@ -139,10 +95,10 @@ def _robot_bodies(model: mujoco.MjModel, xml: Path) -> np.ndarray:
     return np.flatnonzero(model.body_rootid == 1)
 
 
-def _joint_of(model: mujoco.MjModel, body: int, names: tuple[str, ...], xml: Path) -> int:
+def _joint_of(model: mujoco.MjModel, body: int, xml: Path) -> int:
     """The id of the body's joint, -1 if it has none; UserError for joints that are not supported."""
     first, count = model.body_jntadr[body], model.body_jntnum[body]
-    name = names[body - 1]
+    name = model.body(body).name
     if count > 1:
         found = ", ".join(model.joint(int(first) + i).name or "unnamed" for i in range(count))
         raise UserError(f"{xml}: body {name} has {count} joints ({found}); supported is one hinge, one ball, or none")
@@ -172,8 +128,7 @@ def _joint_arrays(model: mujoco.MjModel, joints: list[int], names: tuple[str, ..
     """The fields of Robot that describe joints and degrees of freedom."""
     kinds, axes, first, ranges, dof_names, dof_joint, joint_names = [], [], [], [], [], [], []
     for j, joint in enumerate(joints):
-        ball = joint >= 0 and model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_BALL
-        kind = FIXED if joint < 0 else BALL if ball else HINGE
+        kind = _kind(model, joint)
         name = names[j + 1] if joint < 0 else model.joint(joint).name
         kinds.append(kind)
         joint_names.append(name)
@@ -199,40 +154,37 @@ def _joint_arrays(model: mujoco.MjModel, joints: list[int], names: tuple[str, ..
     }
 
 
+def _kind(model: mujoco.MjModel, joint: int) -> int:
+    if joint < 0:
+        return FIXED
+    return BALL if model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_BALL else HINGE
+
+
 def _gains(
-    model: mujoco.MjModel,
-    joints: list[int],
-    names: tuple[str, ...],
-    dof_joint: np.ndarray,
-    facts: dict[str, Any],
-    file: Path,
-    xml: Path,
-) -> np.ndarray:
-    """[D,3] kp, kd, torque limit: robot.yaml first, else position actuators, else joint stiffness and damping."""
-    gains = np.full((len(dof_joint), 3), np.nan)
-    given = facts.get("gains") or {}
-    moving = tuple(names[j] for j in dict.fromkeys(dof_joint.tolist()))
-    _check_keys(given, moving, file, "gains: ", "joint")
-    for j in dict.fromkeys(dof_joint.tolist()):
-        rows = np.flatnonzero(dof_joint == j)
-        where = f"gains: {names[j]}: "
-        gains[rows] = _mjcf_gains(model, joints[j], len(rows), xml)
-        own = given.get(names[j]) or {}
-        _check_keys(own, GAIN_KEYS, file, where)
-        for key, value in own.items():
-            gains[rows, GAIN_KEYS.index(key)] = _numbers(value, len(rows), file, where + key)
-        for column, key in enumerate(GAIN_KEYS):
-            least = 0.0 if key == "kd" else 1e-12
-            if not np.all(gains[rows, column] >= least):
+    model: mujoco.MjModel, joints: list[int], names: tuple[str, ...], facts: Facts, xml: Path
+) -> dict[str, np.ndarray]:
+    """GAIN_KEYS -> [D]: from robot.yaml, else position actuators, else the joint's stiffness and damping."""
+    moving = {name: joint for name, joint in zip(names, joints, strict=True) if joint >= 0}
+    facts.section("gains", allowed=moving, what="joint")
+    gains = []
+    for name, joint in moving.items():
+        own = _mjcf_gains(model, joint, xml)
+        for key, values in facts.gains(name, len(own)).items():
+            own[:, GAIN_KEYS.index(key)] = values
+        for key, column, least in zip(GAIN_KEYS, own.T, (1e-12, 0.0, 1e-12), strict=True):
+            if not np.all(column >= least):
                 raise UserError(
-                    f"{xml}: joint {names[j]} has no {key} ({'>= 0' if key == 'kd' else '> 0'}); give it a position actuator with "
-                    f"kp, kv and forcerange, or stiffness, damping and actuatorfrcrange, or `gains` in {file.name}"
+                    f"{xml}: joint {name} has no {key} that is {'positive' if least else '0 or more'}; give it a "
+                    "position actuator with kp, kv and forcerange, or stiffness, damping and actuatorfrcrange, or a "
+                    f"line under gains in {facts.file.name}"
                 )
-    return gains
+        gains.append(own)
+    return dict(zip(GAIN_KEYS, np.concatenate(gains).T.astype(np.float32).copy(), strict=True))
 
 
-def _mjcf_gains(model: mujoco.MjModel, joint: int, dofs: int, xml: Path) -> np.ndarray:
+def _mjcf_gains(model: mujoco.MjModel, joint: int, xml: Path) -> np.ndarray:
     """[dofs,3] kp, kd, torque limit as the MJCF says; nan where it does not."""
+    dofs = _kind(model, joint)
     gains = np.full((dofs, 3), np.nan)
     force = np.abs(model.jnt_actfrcrange[joint]).min() if model.jnt_actfrclimited[joint] else np.nan
     on_joint = (model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT) & (model.actuator_trnid[:, 0] == joint)
@@ -255,52 +207,22 @@ def _mjcf_gains(model: mujoco.MjModel, joint: int, dofs: int, xml: Path) -> np.n
     return gains
 
 
-def _error_weights(facts: dict[str, Any], names: tuple[str, ...], file: Path) -> np.ndarray:
-    given = facts.get("joint_error_weights") or {}
-    _check_keys(given, names, file, "joint_error_weights: ", "joint")
-    weights = np.ones(len(names), np.float32)
-    for name, value in given.items():
-        weights[names.index(name)] = _numbers(value, 1, file, f"joint_error_weights: {name}")[0]
-    if np.any(weights < 0) or not np.any(weights > 0):
-        raise UserError(f"{file}: joint_error_weights must not be negative nor all zero")
-    return weights
-
-
-def _body_indices(facts: dict[str, Any], key: str, names: tuple[str, ...], file: Path) -> np.ndarray:
-    given = facts.get(key) or []
-    if not isinstance(given, list):
-        raise UserError(f"{file}: {key}: expected a list of body names, got {given!r}")
-    for name in given:
-        if name not in names:
-            raise UserError(
-                f"{file}: {key}: unknown body {name}{nearest(str(name), names)}; bodies: {', '.join(names)}"
-            )
-    return np.asarray([names.index(name) for name in given], np.int32)
-
-
-def _start_qpos(
-    model: mujoco.MjModel, dofs: int, joints: list[int], facts: dict[str, Any], names: tuple[str, ...], file: Path
-) -> np.ndarray:
-    """[nq] the model's qpos0 with what start_pose says; joint coordinates are angles, exponential maps for balls."""
-    balls = sum(j >= 0 and model.jnt_type[j] == mujoco.mjtJoint.mjJNT_BALL for j in joints)
-    qpos = model.qpos0[: 7 + dofs + balls].copy()
-    given = facts.get("start_pose") or {}
+def _start_qpos(model: mujoco.MjModel, joints: list[int], names: tuple[str, ...], facts: Facts) -> np.ndarray:
+    """[nq] the model's qpos0 with what start_pose says; joints are angles, or exponential maps for balls."""
+    moving = {name: joint for name, joint in zip(names, joints, strict=True) if joint >= 0}
+    qpos = model.qpos0[: 7 + sum({HINGE: 1, BALL: 4}[_kind(model, joint)] for joint in moving.values())].copy()
+    given = facts.values.get("start_pose") or {}
     if "root_height" in given:
-        qpos[2] = _numbers(given["root_height"], 1, file, "start_pose: root_height")[0]
+        qpos[2] = facts.numbers(given["root_height"], 1, "start_pose: root_height")[0]
     if "root_quat" in given:
-        quat = _numbers(given["root_quat"], 4, file, "start_pose: root_quat")
+        quat = facts.numbers(given["root_quat"], 4, "start_pose: root_quat")
         qpos[3:7] = quat / max(np.linalg.norm(quat), 1e-12)
-    angles = given.get("joints") or {}
-    _check_keys(
-        angles, tuple(n for n, j in zip(names, joints, strict=True) if j >= 0), file, "start_pose: joints: ", "joint"
-    )
-    for name, value in angles.items():
-        joint = joints[names.index(name)]
-        at, ball = model.jnt_qposadr[joint], model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_BALL
-        numbers = _numbers(value, 3 if ball else 1, file, f"start_pose: joints: {name}")
-        if ball:
-            angle = float(np.linalg.norm(numbers))
-            mujoco.mju_axisAngle2Quat(qpos[at : at + 4], numbers / max(angle, 1e-12), angle)
+    for name, value in facts.section("start_pose", "joints", allowed=moving, what="joint").items():
+        at, kind = model.jnt_qposadr[moving[name]], _kind(model, moving[name])
+        angles = facts.numbers(value, kind, f"start_pose: joints: {name}")
+        if kind == BALL:
+            angle = float(np.linalg.norm(angles))
+            mujoco.mju_axisAngle2Quat(qpos[at : at + 4], angles / max(angle, 1e-12), angle)
         else:
-            qpos[at] = numbers[0]
+            qpos[at] = angles[0]
     return qpos.astype(np.float32)

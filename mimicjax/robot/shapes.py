@@ -58,8 +58,8 @@ def _shape(model: mujoco.MjModel, geom: int, xml: Path) -> tuple[np.ndarray, flo
         return _hull(model, int(model.geom_dataid[geom])), 0.0
     word = Geom(int(kind)).name.removeprefix("mjGEOM_").lower()
     raise UserError(
-        f"{xml}: geom {model.geom(geom).name or geom} of body {model.body(int(model.geom_bodyid[geom])).name} is a {word}, which a "
-        "robot cannot collide with; use sphere, capsule, box, cylinder, ellipsoid or mesh"
+        f"{xml}: geom {model.geom(geom).name or geom} of body {model.body(int(model.geom_bodyid[geom])).name} is a "
+        f"{word}, which a robot cannot collide with; use sphere, capsule, box, cylinder, ellipsoid or mesh"
     )
 
 

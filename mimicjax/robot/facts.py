@@ -1,0 +1,93 @@
+"""robot.yaml: the facts that MJCF cannot say, read and checked. Every complaint names the file and the key."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from mimicjax.errors import UserError, nearest
+
+REQUIRED = ("key_bodies", "contact_bodies")
+KEYS = ("name", "xml", *REQUIRED, "wrench_bodies", "start_pose", "joint_error_weights", "gains", "sources", "licence")
+START_KEYS = ("root_height", "root_quat", "joints")
+GAIN_KEYS = ("kp", "kd", "torque_limit")
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """The content of one robot.yaml; absent sections are empty."""
+
+    file: Path
+    values: dict[str, Any]
+
+    def section(self, *keys: str, allowed: Iterable[str], what: str = "key") -> dict[str, Any]:
+        """The mapping under `keys`; UserError if it is no mapping or has a key that is not allowed."""
+        found: Any = self.values
+        for key in keys:
+            found = found.get(key) or {}
+        where = f"{self.file}: {': '.join([*keys, ''])}"
+        if not isinstance(found, dict):
+            raise UserError(f"{where}expected lines of `{what}: value`, got {found!r}")
+        allowed = list(allowed)
+        for key in found:
+            if key not in allowed:
+                raise UserError(
+                    f"{where}unknown {what} {key}{nearest(str(key), allowed)}; allowed: {', '.join(allowed)}"
+                )
+        return found
+
+    def numbers(self, value: Any, count: int, where: str) -> np.ndarray:
+        """[count] finite numbers from one number or a list of `count`."""
+        try:
+            numbers = np.broadcast_to(np.asarray(value, np.float64), count)
+        except (TypeError, ValueError):
+            numbers = np.full(1, np.nan)
+        if not np.isfinite(numbers).all():
+            expected = "a number" if count == 1 else f"{count} numbers"
+            raise UserError(f"{self.file}: {where}: expected {expected}, got {value!r}")
+        return numbers
+
+    def bodies(self, key: str, names: tuple[str, ...]) -> np.ndarray:
+        """Indices of the bodies listed under `key`, in that order."""
+        given = self.values.get(key) or []
+        if not isinstance(given, list):
+            raise UserError(f"{self.file}: {key}: expected a list of body names, got {given!r}")
+        for name in given:
+            if name not in names:
+                raise UserError(
+                    f"{self.file}: {key}: unknown body {name}{nearest(str(name), names)}; bodies: {', '.join(names)}"
+                )
+        return np.asarray([names.index(name) for name in given], np.int32)
+
+    def error_weights(self, joint_names: tuple[str, ...]) -> np.ndarray:
+        """[J] weights of the joints in tracking errors, 1 where the file says nothing."""
+        weights = np.ones(len(joint_names), np.float32)
+        for name, value in self.section("joint_error_weights", allowed=joint_names, what="joint").items():
+            weights[joint_names.index(name)] = self.numbers(value, 1, f"joint_error_weights: {name}")[0]
+        if np.any(weights < 0) or not np.any(weights > 0):
+            raise UserError(f"{self.file}: joint_error_weights: must not be negative, nor all zero")
+        return weights
+
+    def gains(self, joint: str, dofs: int) -> dict[str, np.ndarray]:
+        """Column of GAIN_KEYS -> [dofs] values, for those that the file gives for the joint."""
+        given = self.section("gains", joint, allowed=GAIN_KEYS)
+        return {key: self.numbers(value, dofs, f"gains: {joint}: {key}") for key, value in given.items()}
+
+
+def read(file: Path) -> Facts:
+    """Read a robot.yaml; UserError if it is not YAML, lacks a required key or has one that does not exist."""
+    try:
+        facts = Facts(file, yaml.safe_load(file.read_text(encoding="utf-8")) or {})
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: cannot be read as YAML: {error}") from None
+    facts.section(allowed=KEYS)
+    for key in REQUIRED:
+        if key not in facts.values:
+            raise UserError(f"{file}: {key} is missing; give a list of body names (it may be empty)")
+    facts.section("start_pose", allowed=START_KEYS)
+    return facts
