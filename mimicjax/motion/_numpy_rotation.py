@@ -16,6 +16,6 @@ def exp_to_quat(exp: np.ndarray) -> np.ndarray:
 
 
 def continuous(quat: np.ndarray) -> np.ndarray:
-    """The same rotations `[F,4]` with signs such that neighbouring quaternions lie on one hemisphere; the first stays."""
+    """The same rotations `[F,4]` neighbours on one hemisphere; the first keeps its sign."""
     flips = np.where(np.sum(quat[1:] * quat[:-1], axis=-1) < 0.0, -1.0, 1.0)
     return quat * np.concatenate([[1.0], np.cumprod(flips)])[:, None]

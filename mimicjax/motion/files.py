@@ -10,6 +10,7 @@ import os
 import uuid
 import zipfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def read_clip(path: str | Path, robot: Robot | None = None) -> Clip:
     Raises UserError if the file cannot be read, holds no valid clip, or does not fit the robot.
     """
     path = Path(path)
-    readers = dict(zip(SUFFIXES, (_read_npz, read_mimickit), strict=True))
+    readers: dict[str, Callable[[Path, Robot | None], Clip]] = {".npz": _read_npz, ".pkl": read_mimickit}
     if path.is_dir():
         raise UserError(f"{path}: is a folder; a motion file ends in {' or '.join(SUFFIXES)}")
     if path.suffix.lower() not in readers:

@@ -16,7 +16,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -32,10 +32,11 @@ class _Dtype:
     """Stand-in for a pickled numpy.dtype: its code and byte order."""
 
     def __init__(self, code: Any, align: Any = False, copy: Any = False):
-        self.code, self.order = str(code), "<"
+        self.code = str(code)
+        self.order: Literal["<", ">"] = "<"
 
     def __setstate__(self, state: tuple) -> None:
-        self.order = state[1] if state[1] in ("<", ">", "=", "|") else "<"
+        self.order = ">" if state[1] == ">" else "<"
 
     def numpy(self) -> np.dtype:
         """The real dtype; only booleans, numbers and text."""
@@ -48,7 +49,7 @@ class _Dtype:
 class _Array:
     """Stand-in for a numpy array between its making and its state."""
 
-    value = np.zeros(0)
+    value: np.ndarray = np.zeros(0)
 
     def __setstate__(self, state: tuple) -> None:
         _, shape, dtype, fortran, data = state
@@ -259,11 +260,11 @@ def _without_nan_balls(path: Path, dof_pos: np.ndarray, robot: Robot) -> np.ndar
     dof_pos = dof_pos.copy()
     for joint in np.flatnonzero(robot.joint_kinds == BALL):
         triple = dof_pos[:, robot.joint_dof[joint] : robot.joint_dof[joint] + 3]
-        bad = np.isnan(triple).any(-1)
+        bad = np.isnan(triple).any(axis=-1)
         if bad.any():
             triple[bad] = 0.0
             warnings.warn(
-                f"{path}: ball joint {robot.joint_names[joint]} is NaN in {bad.sum()} of {len(bad)} frames; "
+                f"{path}: ball joint {robot.joint_names[joint]} is NaN in {bad.sum()} of {bad.size} frames; "
                 "read as no rotation, as MimicKit does",
                 stacklevel=2,
             )
