@@ -1,0 +1,209 @@
+"""Checkpoints: all that the future of a run depends on, written so that what is there can always be restored.
+
+`folder/0000000120/` holds `state/` (Orbax: leaf path -> array) and `facts.json` (what wrote it, and shape, type and
+checksum of every leaf). A checkpoint is made under a hidden name and renamed when complete; an old one is renamed to a
+hidden name before it is deleted. So a visible checkpoint is a whole one, whenever the process was killed. One process
+writes to a folder; others may read it meanwhile. Arrays are stored as the host sees them, so that a checkpoint does not
+depend on the devices that wrote it; the template decides where they go.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from mimicjax import config
+from mimicjax.errors import UserError
+from mimicjax.run import checkpoint_files as files
+
+FORMAT_VERSION = 1
+VERSIONS = ("mimicjax", "jax", "orbax-checkpoint", "numpy", "mujoco")
+
+
+def save(
+    folder: str | Path, step: int, state: Any, facts: Mapping[str, Any], *, keep: int = 3, keep_every: int = 0
+) -> Path:
+    """Write a checkpoint and delete old ones; returns its folder once it is complete on disk.
+
+    state: any pytree of arrays, random keys and numbers. facts: JSON data; `robot`, `robot_hash` and `config` are
+    compared by restore. keep: latest checkpoints kept. keep_every: also keep steps that are multiples of it (0: none).
+    Checkpoints of later steps are deleted: a run that goes on from an earlier step has left that future.
+    Raises UserError if it cannot be written (disk full, not allowed); older checkpoints are then untouched.
+    """
+    folder = Path(folder)
+    leaves = _named_leaves(state)
+    arrays = dict(zip(leaves, jax.device_get([_data(leaf) for leaf in leaves.values()]), strict=True))
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    about = {name: {**_describe(leaf), "crc": _crc(arrays[name])} for name, leaf in leaves.items()}
+    text = json.dumps({**_versions(), **facts, "format_version": FORMAT_VERSION, "leaves": about}, indent=1)
+    half = folder / f"{files.HIDDEN}{step}"
+    try:
+        files.tidy(folder)
+        half.mkdir(parents=True)
+        (half / "facts.json").write_text(text)
+        files.write_arrays(half / "state", arrays)
+        files.sync(half)
+        done = files.free_name(folder, step)
+        os.rename(half, done)
+        files.sync_folder(folder)
+        files.prune(folder, step, keep, keep_every)
+    except Exception as problem:  # Orbax and tensorstore have their own error types for a full disk
+        shutil.rmtree(half, ignore_errors=True)
+        full = "No space left" in str(problem)
+        reason = "no space left on the disk" if full else " ".join(str(problem).split())[:300]
+        raise UserError(f"{folder}: checkpoint {step} cannot be written ({reason}); older ones are kept") from problem
+    return done
+
+
+def restore(
+    folder: str | Path, template: Any, facts: Mapping[str, Any] | None = None, step: int | None = None
+) -> tuple[Any, dict[str, Any]]:
+    """(state, its facts) of a checkpoint, bit for bit, on the devices and in the shardings of `template`.
+
+    template: a pytree like the one saved (arrays or ShapeDtypeStructs; values are not read). facts: what this run would
+    save; another robot is refused, and other configs are named if the state does not fit. step: None takes the latest.
+    Raises UserError: no checkpoint, another format, another robot, other leaves or shapes, damaged files.
+    """
+    path = files.find(Path(folder), step)
+    saved = _read_facts(path)
+    about = saved.pop("leaves")
+    _check_facts(path, saved, facts or {})
+    wanted = _named_leaves(template)
+    _check_leaves(path, {n: _describe(leaf) for n, leaf in wanted.items()}, about, saved, facts or {})
+    arrays = files.read_arrays(path / "state")
+    restored = []
+    for name, leaf in wanted.items():
+        shape, dtype = about[name]["data_shape"], np.dtype(about[name]["data_dtype"])
+        array = arrays.get(name) if 0 not in shape else np.zeros(shape, dtype)
+        whole = array is not None and array.dtype == dtype and list(array.shape) == shape
+        if not whole or _crc(array) != about[name]["crc"]:
+            raise files.damaged(path, f"{name} is missing or changed")
+        restored.append(_place(array, leaf))
+    return jax.tree.unflatten(jax.tree.structure(template), restored), saved
+
+
+def read_facts(folder: str | Path, step: int | None = None) -> dict[str, Any]:
+    """The facts of a checkpoint alone (to build the template from its config); UserError as restore."""
+    path = files.find(Path(folder), step)
+    saved = _read_facts(path)
+    del saved["leaves"]
+    _check_facts(path, saved, {})
+    return saved
+
+
+def latest(folder: str | Path) -> int | None:
+    """The last step that can be restored, or None."""
+    return max(files.finished(Path(folder)), default=None)
+
+
+def steps(folder: str | Path) -> list[int]:
+    """All steps that can be restored, ascending."""
+    return sorted(files.finished(Path(folder)))
+
+
+def _named_leaves(tree: Any) -> dict[str, Any]:
+    """'params.actor.0.w' -> leaf, in the tree's order."""
+    pairs = jax.tree_util.tree_flatten_with_path(tree)[0]
+    named = {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in pairs}
+    if len(named) < len(pairs):  # a dict key with a dot in it
+        named = {jax.tree_util.keystr(path): leaf for path, leaf in pairs}
+    return named
+
+
+def _is_key(leaf: Any) -> bool:
+    return jax.dtypes.issubdtype(getattr(leaf, "dtype", np.float32), jax.dtypes.prng_key)
+
+
+def _data(leaf: Any) -> Any:
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+
+
+def _describe(leaf: Any) -> dict[str, Any]:
+    """Shape and type of a leaf, and of the plain array it is stored as."""
+    data = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+    shape, dtype = (data.shape, data.dtype) if hasattr(data, "shape") else (np.shape(data), np.asarray(data).dtype)
+    kind = str(leaf.dtype) if _is_key(leaf) else str(dtype)
+    return {"shape": list(np.shape(leaf)), "dtype": kind, "data_shape": list(shape), "data_dtype": str(dtype)}
+
+
+def _crc(array: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+
+
+def _place(array: np.ndarray, like: Any) -> Any:
+    """The stored array as the template's leaf is: key, number, numpy array, or array on its devices."""
+    if isinstance(like, bool | int | float | complex):
+        return array.item()
+    if isinstance(like, np.ndarray | np.generic):
+        return array.astype(like.dtype, copy=False)[()] if isinstance(like, np.generic) else array
+    sharding = getattr(like, "sharding", None) if getattr(like, "committed", True) else None
+    value = jax.random.wrap_key_data(jax.numpy.asarray(array), impl=_impl(like)) if _is_key(like) else array
+    return jax.device_put(value, sharding)
+
+
+def _impl(key: Any) -> str:
+    """Name of a key array's generator; by tracing, because a ShapeDtypeStruct cannot be asked."""
+    names: list[str] = []
+    jax.eval_shape(lambda traced: names.append(str(jax.random.key_impl(traced))), key)
+    return names[0]
+
+
+def _check_leaves(
+    path: Path, wanted: dict[str, dict], about: dict[str, dict], saved: Mapping[str, Any], facts: Mapping[str, Any]
+) -> None:
+    """UserError that names the first leaves in which the saved state and this run's differ."""
+
+    def text(leaf: dict | None) -> str:
+        return f"{leaf['dtype']}{tuple(leaf['shape'])}" if leaf else "nothing"
+
+    names = list({**about, **wanted})
+    pairs = {name: (text(about.get(name)), text(wanted.get(name))) for name in names}
+    differ = [f"{name} is {there} there and {here} here" for name, (there, here) in pairs.items() if there != here]
+    if not differ:
+        return
+    more = f" and {len(differ) - 3} more" if len(differ) > 3 else ""
+    there, here = saved.get("config"), facts.get("config")
+    keys = config.difference(there, here)[:5] if isinstance(there, Mapping) and isinstance(here, Mapping) else []
+    reason = f"; the configs differ (there -> here): {'; '.join(keys)}" if keys else ""
+    raise UserError(f"{path}: does not fit this run: {'; '.join(differ[:3])}{more}{reason}")
+
+
+def _versions() -> dict[str, Any]:
+    versions = {}
+    for name in VERSIONS:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {"versions": versions}
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    try:
+        saved = json.loads((path / "facts.json").read_text())
+        leaves = saved["leaves"].values() if saved["format_version"] == FORMAT_VERSION else ()
+        if not all({"shape", "dtype", "data_shape", "data_dtype", "crc"} <= set(leaf) for leaf in leaves):
+            raise ValueError("not what a checkpoint of this format holds")
+        return {"leaves": {}, **saved}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise files.damaged(path, f"facts.json: {problem!r}") from None
+
+
+def _check_facts(path: Path, saved: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    if saved["format_version"] != FORMAT_VERSION:
+        raise UserError(
+            f"{path}: has format version {saved['format_version']}, this mimicjax reads {FORMAT_VERSION}; "
+            f"it was written with {saved.get('versions')}"
+        )
+    for name, what in (("robot", "robot"), ("robot_hash", "robot files (the robot was changed since)")):
+        if name in facts and facts[name] != saved.get(name):
+            raise UserError(f"{path}: was trained with another {what}: {saved.get(name)} there, {facts[name]} here")

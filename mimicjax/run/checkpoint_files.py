@@ -1,0 +1,123 @@
+"""The folder of checkpoints on disk: names, what is complete, what is left over, and the arrays in it (Orbax).
+
+A complete checkpoint is named by its step, `0000000120`; one that is being written or deleted has a hidden name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mimicjax.errors import UserError
+
+NAME = re.compile(r"(\d{10,})(?:\.(\d+))?")  # step, and a count if the step was saved again
+HIDDEN = ".unfinished-"
+
+
+def finished(folder: Path) -> dict[int, Path]:
+    """step -> folder of its last complete checkpoint."""
+    names = [m for p in (folder.iterdir() if folder.is_dir() else ()) if (m := NAME.fullmatch(p.name))]
+    ordered = sorted(names, key=lambda m: (int(m[1]), int(m[2] or 0)))
+    return {int(m[1]): folder / m[0] for m in ordered}
+
+
+def find(folder: Path, step: int | None) -> Path:
+    found = finished(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; there are no checkpoints to restore")
+    if not found:
+        raise UserError(f"{folder}: no finished checkpoint in it")
+    if step is not None and step not in found:
+        raise UserError(f"{folder}: no checkpoint of step {step}; there are: {', '.join(map(str, sorted(found)))}")
+    return found[max(found) if step is None else step]
+
+
+def damaged(path: Path, what: str) -> UserError:
+    others = [str(s) for s, p in sorted(finished(path.parent).items()) if p != path]
+    hint = f"; other checkpoints there: {', '.join(others)}" if others else ""
+    return UserError(f"{path}: is damaged ({what}){hint}")
+
+
+def free_name(folder: Path, step: int) -> Path:
+    """A step may be saved again: then under the next name, so that the one before stays until this one is complete."""
+    before = finished(folder).get(step)
+    count = int(NAME.fullmatch(before.name)[2] or 0) + 1 if before else 0
+    return folder / (f"{step:010d}" + (f".{count}" if count else ""))
+
+
+def prune(folder: Path, last: int, keep: int, keep_every: int) -> None:
+    tidy(folder)  # the same step saved before
+    found = finished(folder)
+    later = [step for step in found if step > last]
+    old = [step for step in sorted(set(found) - set(later))[: -max(keep, 1)] if not keep_every or step % keep_every]
+    for step in later + old:
+        remove(found[step])
+
+
+def tidy(folder: str | Path) -> None:
+    """Delete what a killed process left; only for the process that writes to the folder. `save` does it first."""
+    folder = Path(folder)
+    for left in folder.glob(f"{HIDDEN}*"):
+        shutil.rmtree(left)
+    kept = set(finished(folder).values())
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if NAME.fullmatch(path.name) and path not in kept:
+            remove(path)
+
+
+def remove(path: Path) -> None:
+    hidden = path.with_name(f"{HIDDEN}old-{path.name}")  # half deleted it must not look like a checkpoint
+    os.rename(path, hidden)
+    shutil.rmtree(hidden)
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    import orbax.checkpoint as ocp  # takes a second, which commands that save nothing do not wait for
+
+    with _quiet(), ocp.PyTreeCheckpointer() as checkpointer:
+        checkpointer.save(path.resolve(), {n: a for n, a in arrays.items() if a.size})  # zarr has no empty arrays
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    import orbax.checkpoint as ocp
+
+    try:
+        with _quiet(), ocp.PyTreeCheckpointer() as checkpointer:
+            return {n: np.asarray(a) for n, a in checkpointer.restore(path.resolve()).items()}
+    except Exception as problem:  # whatever Orbax, tensorstore and the codecs say about damaged files
+        raise damaged(path.parent, " ".join(str(problem).split())[:200]) from problem
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Orbax logs pages of traces from its threads before it raises; the error that we raise says it in a line."""
+    logger = logging.getLogger("absl")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def sync(folder: Path) -> None:
+    """Make sure that a folder's content is on the disk before its name is: power may fail."""
+    for root, _, files in os.walk(folder):
+        for name in files:
+            with open(os.path.join(root, name), "rb") as file:
+                os.fsync(file.fileno())
+        sync_folder(Path(root))
+
+
+def sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
