@@ -180,3 +180,14 @@ class Rollout(NamedTuple):
     done: Array  # [T,B] int8
     disc_robot: Array  # [T,B,disc]
     disc_reference: Array  # [T,B,disc]
+
+
+class TrainState(NamedTuple):
+    """All that the future of a run depends on, so that saving it is resuming exactly."""
+
+    agent: Any  # learn.actor_critic.ActorCritic
+    reward_models: tuple[Any, ...]  # one state for each of the algorithm's reward models
+    env: EnvState
+    obs: Any  # {"actor", "critic"} [B,O], what the next action is chosen from
+    iteration: Array  # [] int32
+    key: Array  # [] random key of the updates

@@ -1,0 +1,108 @@
+"""From settings to a run's parts; the only file that knows every part by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from mimicjax.engine import choose
+from mimicjax.env import env as environment
+from mimicjax.env.env import Env, Motion
+from mimicjax.errors import UserError
+from mimicjax.learn import actor_critic
+from mimicjax.learn.algorithms import ALGORITHMS
+from mimicjax.motion import library, table
+from mimicjax.motion.datasets import load_motions
+from mimicjax.robot.load import load as load_robot
+from mimicjax.run import rollout
+from mimicjax.run.iteration import Parts
+from mimicjax.settings import RunSettings
+from mimicjax.types import Clip, Engine, Robot, TrainState
+
+TABLE_BYTES = {"cpu": 256 << 20, "gpu": 2 << 30, "tpu": 1 << 30}  # most memory for the table of poses
+ENVS_PER_DEVICE = {"cpu": 256, "gpu": 4096, "tpu": 4096}  # benchmarks/envs.py
+
+
+class World(NamedTuple):
+    """What training, tests, evaluation and play all need; no learning state."""
+
+    settings: RunSettings  # resolved: engine and number of environments as chosen
+    robot: Robot
+    clips: tuple[Clip, ...]
+    motion: Motion
+    env: Env
+    devices: tuple[jax.Device, ...]
+    notes: tuple[str, ...]  # what was chosen for this machine and why, for the user
+
+
+def world(settings: RunSettings) -> World:
+    """Load robot and clips, choose engine and number of environments. Raises UserError for anything that does not fit."""
+    robot = load_robot(settings.robot)
+    clips = load_motions(settings.motion, robot)
+    devices = tuple(jax.devices())
+    kind = devices[0].platform
+    name, reason = choose.choose(settings.engine)
+    notes = [f"engine {name}: {reason}"]
+    count = settings.num_envs
+    if not count:
+        count = ENVS_PER_DEVICE.get(kind, 4096) * len(devices)
+        notes.append(f"{count} environments: {count // len(devices)} for each of {len(devices)} {kind} device(s)")
+    if count % len(devices):
+        low = max(len(devices), count - count % len(devices))
+        raise UserError(f"num_envs is {count}; it must be divisible by the {len(devices)} devices, for example {low}")
+    settings = dataclasses.replace(settings, num_envs=count, engine=dataclasses.replace(settings.engine, name=name))
+    packed = library.pack(robot, clips)
+    dt = 1.0 / settings.engine.control_freq
+    steps = table.divisions(robot, packed, dt, TABLE_BYTES.get(kind, 1 << 30))
+    motion = table.tabulate(robot, packed, dt, steps) if steps else packed
+    env = environment.make(robot, settings.env, settings.engine.control_freq)
+    return World(settings, robot, clips, motion, env, devices, tuple(notes))
+
+
+def sizes(of: World) -> dict[str, int]:
+    """Sizes of the observations {"actor", "critic", "disc"}, from shapes alone."""
+
+    def probe(motion: Motion):
+        keys = jax.random.split(jax.random.key(0), 1)
+        state, obs, _ = of.env.place(motion, keys, jnp.zeros(1, jnp.int32), jnp.zeros(1))
+        _, step, _ = of.env.after(motion, state)
+        return obs, step.disc_robot
+
+    obs, disc = jax.eval_shape(probe, of.motion)
+    return {"actor": obs["actor"].shape[-1], "critic": obs["critic"].shape[-1], "disc": disc.shape[-1]}
+
+
+def engine(of: World, num_envs: int) -> Engine:
+    """An engine for this world, sized for `num_envs` environments."""
+    return choose.make(of.robot, of.settings.engine, num_envs)
+
+
+def parts(of: World, axis: str | None = None) -> Parts:
+    """What a training iteration is made of."""
+    settings = of.settings
+    per_device = settings.num_envs // len(of.devices)
+    algorithm = ALGORITHMS[settings.learn.algorithm]
+    disc = sizes(of)["disc"]
+    models = tuple(make(settings.learn, disc, per_device) for make in algorithm.reward_models)
+    return Parts(of.env, engine(of, per_device), settings.learn, algorithm, models, per_device, len(of.devices), axis)
+
+
+def first_state(of: World, made: Parts) -> TrainState:
+    """The state a run begins with; a function of the seed alone."""
+    width = sizes(of)
+
+    def begin(seed_key: jax.Array, motion: Motion) -> TrainState:
+        agent_key, model_key, env_key, key = jax.random.split(seed_key, 4)
+        agent = actor_critic.init(agent_key, of.settings.learn, width["actor"], width["critic"], of.robot.num_dofs)
+        model_keys = jax.random.split(model_key, 8)
+        models = tuple(model.init(k) for model, k in zip(made.reward_models, model_keys, strict=False))
+        keys = jax.vmap(lambda i: jax.random.fold_in(env_key, i))(jnp.arange(of.settings.num_envs))
+        clip, start = of.env.draw(motion, keys)
+        state, obs = rollout.begin(of.env, made.engine, motion, keys, clip, start)
+        return TrainState(agent, models, state, obs, jnp.int32(0), key)
+
+    # compiled: run op by op it takes ten times as long, and its outputs may share buffers, which cannot be donated
+    return jax.jit(begin)(jax.random.key(of.settings.seed), of.motion)

@@ -1,0 +1,161 @@
+"""The environment: control steps of motion imitation, as pure functions over a batch.
+
+Everything here is written for one environment; `make` is the only place that maps it over the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mimicjax.env import observations, rewards, terminations
+from mimicjax.env.observations import View
+from mimicjax.motion import library
+from mimicjax.motion.table import Table, lookup
+from mimicjax.robot import actuation, kinematics
+from mimicjax.settings import EnvSettings
+from mimicjax.types import FAILED, RUNNING, SUCCEEDED, TIME_UP, WRAP, Array, Clips, EnvState, Physics, Pose, Robot, Step
+
+Motion = Clips | Table
+
+
+class Start(NamedTuple):
+    """Where episodes begin: written into the physics of the environments of `mask`."""
+
+    mask: Array  # [B] bool
+    qpos: Array  # [B,nq]
+    qvel: Array  # [B,nv]
+
+
+class Env(NamedTuple):
+    """Functions over a batch; B is whatever the arguments have."""
+
+    place: Callable  # (motion, keys [B], clip [B], start [B]) -> (EnvState without physics, obs, Start)
+    draw: Callable  # (motion, keys [B]) -> (clip [B], start [B]), as at a reset
+    before: Callable  # (motion, state, action [B,A]) -> (ctrl [B,D], wrench [B,W,6])
+    after: Callable  # (motion, state with the new physics) -> (state, Step, Start of the environments that ended)
+    dt: float  # s, a control step
+    episode_steps: int  # control steps of an episode that does not end early
+
+
+def poses_at(robot: Robot, motion: Motion, clip: jax.Array, time: jax.Array) -> Pose:
+    """The reference pose, from the table where there is one."""
+    return lookup(motion, clip, time) if isinstance(motion, Table) else library.query(robot, motion, clip, time)
+
+
+def clips_of(motion: Motion) -> Clips:
+    """The clips behind a motion argument."""
+    return motion.clips if isinstance(motion, Table) else motion
+
+
+class _One(NamedTuple):
+    """The env's parts for one environment, put together once."""
+
+    robot: Robot
+    settings: EnvSettings
+    dt: float
+    episode_steps: int
+    observe: observations.Term
+    difference: Callable[[Pose], jax.Array]
+    reward: Callable
+    failed: Callable
+    target: Callable
+
+
+def _reference(one: _One, motion: Motion, clip: jax.Array, time: jax.Array) -> tuple[Pose, Pose, jax.Array]:
+    """Reference at `time`, at the coming target steps [S,...], and the phase."""
+    ahead = jnp.asarray([0, *one.settings.observations.target_steps], jnp.float32)
+    clips = jnp.broadcast_to(clip, ahead.shape)
+    poses = poses_at(one.robot, motion, clips, time + one.dt * ahead)
+    phase = library.phase(clips_of(motion), clip, time)
+    return jax.tree.map(lambda x: x[0], poses), jax.tree.map(lambda x: x[1:], poses), phase
+
+
+def _obs(one: _One, view: View) -> dict[str, jax.Array]:
+    seen = one.observe(view)
+    return {"actor": seen, "critic": seen}
+
+
+def _draw(one: _One, motion: Motion, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    clip, start = library.sample(clips_of(motion), key)
+    return clip, start if one.settings.random_start else jnp.zeros_like(start)
+
+
+def _begin(one: _One, motion: Motion, clip: jax.Array, start: jax.Array):
+    """Observation and physics of an episode that begins on the reference."""
+    reference, targets, phase = _reference(one, motion, clip, start)
+    qpos, qvel = kinematics.qpos_of(one.robot, reference)
+    return _obs(one, View(reference, reference, targets, phase)), qpos, qvel
+
+
+def _place(one: _One, motion: Motion, key: jax.Array, clip: jax.Array, start: jax.Array):
+    obs, qpos, qvel = _begin(one, motion, clip, start)
+    physics = Physics(qpos, qvel, jnp.zeros(one.robot.nv), jnp.asarray(False))
+    state = EnvState(physics, key, jnp.int32(0), clip, start, jnp.float32(0))
+    return state, obs, Start(jnp.asarray(True), qpos, qvel)
+
+
+def _before(one: _One, motion: Motion, state: EnvState, action: jax.Array) -> tuple[jax.Array, jax.Array]:
+    time = state.start + one.dt * (state.step + 1).astype(jnp.float32)
+    ahead = poses_at(one.robot, motion, state.clip, time)
+    return one.target(action, ahead), jnp.zeros((len(one.robot.wrench_bodies), 6))
+
+
+def _done(one: _One, motion: Motion, state: EnvState, time: jax.Array, pose: Pose, reference: Pose) -> jax.Array:
+    """Done code; a later rule overrides an earlier one: time up, end of a clip that does not loop, failure."""
+    clips = clips_of(motion)
+    ended = (clips.loop[state.clip] != WRAP) & (time >= clips.duration[state.clip])
+    done = jnp.where(state.step >= one.episode_steps, TIME_UP, RUNNING)
+    done = jnp.where(ended, SUCCEEDED, done)
+    return jnp.where(one.failed(pose, reference) | state.physics.unstable, FAILED, done).astype(jnp.int8)
+
+
+def _after(one: _One, motion: Motion, state: EnvState):
+    state = state._replace(step=state.step + 1)
+    time = state.start + one.dt * state.step.astype(jnp.float32)
+    pose = kinematics.pose_of(one.robot, state.physics.qpos, state.physics.qvel)
+    reference, targets, phase = _reference(one, motion, state.clip, time)
+    reward, terms = one.reward(pose, reference)
+    reward = jnp.where(state.physics.unstable, 0.0, reward)
+    done = _done(one, motion, state, time, pose, reference)
+    last_obs = _obs(one, View(pose, reference, targets, phase))
+    total = state.reward_sum + reward
+
+    key, fresh = jax.random.split(state.key)
+    clip, start = _draw(one, motion, fresh)
+    begin_obs, qpos, qvel = _begin(one, motion, clip, start)
+    over = done != RUNNING
+    diagnostics = {
+        **{f"reward_{name}": value for name, value in terms.items()},
+        **terminations.tracking_errors(pose, reference),
+        "episode_length": state.step, "episode_return": total, "unstable": state.physics.unstable,
+    }  # fmt: skip
+    disc = one.difference(pose), one.difference(reference)
+    obs = jax.tree.map(lambda a, b: jnp.where(over, a, b), begin_obs, last_obs)
+    step = Step(obs, last_obs, reward, done, *disc, diagnostics)
+    state = EnvState(
+        state.physics, key, jnp.where(over, 0, state.step), jnp.where(over, clip, state.clip),
+        jnp.where(over, start, state.start), jnp.where(over, 0.0, total),
+    )  # fmt: skip
+    return state, step, Start(over, qpos, qvel)
+
+
+def make(robot: Robot, settings: EnvSettings, control_freq: int) -> Env:
+    """Build the environment for a robot. Raises UserError for settings that do not fit it."""
+    dt = 1.0 / control_freq
+    one = _One(
+        robot, settings, dt, max(1, int(np.ceil(settings.episode_length * control_freq - 1e-6))),
+        observations.make(robot, settings.observations), observations.difference(robot, settings.observations),
+        rewards.make(robot, settings),
+        terminations.make(robot, settings.terminations, settings.observations),
+        actuation.make(robot, settings.action),
+    )  # fmt: skip
+
+    def mapped(function: Callable) -> Callable:
+        return lambda motion, *rest: jax.vmap(lambda *args: function(one, motion, *args))(*rest)
+
+    return Env(mapped(_place), mapped(_draw), mapped(_before), mapped(_after), dt, one.episode_steps)

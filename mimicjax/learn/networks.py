@@ -1,0 +1,47 @@
+"""Networks: multilayer perceptrons with ReLU and torch's first weights; the Gaussian policy over normalised actions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+LOG_2PI = 1.8378770664093453
+
+
+def uniform(bound: float):
+    """Initialiser: uniform in +-bound."""
+    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -bound, bound)
+
+
+def fan_in(key: jax.Array, shape: Sequence[int], dtype=jnp.float32) -> jax.Array:
+    """Initialiser: uniform in +-1/sqrt(fan in), torch's for linear layers."""
+    return jax.random.uniform(key, shape, dtype, -1.0, 1.0) / jnp.sqrt(shape[0])
+
+
+class MLP(nn.Module):
+    """[...,I] -> [...,outputs]: hidden layers with ReLU, a linear last layer; all biases begin at 0."""
+
+    hidden: Sequence[int]
+    outputs: int
+    output_scale: float | None = None  # bound of the last layer's first weights; None: as the others
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for width in self.hidden:
+            x = nn.relu(nn.Dense(width, kernel_init=fan_in)(x))
+        last = fan_in if self.output_scale is None else uniform(self.output_scale)
+        return nn.Dense(self.outputs, kernel_init=last, name="last")(x)
+
+
+def log_prob(mean: jax.Array, log_std: jax.Array, x: jax.Array) -> jax.Array:
+    """Log-density [...] of a diagonal Gaussian; mean and x [...,A], log_std [A]."""
+    z = (x - mean) * jnp.exp(-log_std)
+    return -0.5 * jnp.sum(z**2, axis=-1) - jnp.sum(log_std) - 0.5 * x.shape[-1] * LOG_2PI
+
+
+def entropy(log_std: jax.Array) -> jax.Array:
+    """Entropy of a diagonal Gaussian, nats."""
+    return jnp.sum(log_std) + 0.5 * log_std.shape[-1] * (1.0 + LOG_2PI)

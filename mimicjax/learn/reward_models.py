@@ -1,0 +1,90 @@
+"""Learned rewards. ADD: a discriminator between the difference of reference and robot and the zero vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from mimicjax.errors import UserError
+from mimicjax.learn import losses, minibatch, networks, normalizers, optimizers, parallel, replay
+from mimicjax.settings import LearnSettings
+from mimicjax.types import Rollout
+
+
+class RewardModel(NamedTuple):
+    """A reward that learns; functions are pure."""
+
+    init: Callable[[jax.Array], Any]  # (key) -> state
+    reward: Callable[[Any, Rollout], jax.Array]  # (state, rollout) -> [T,B], already weighted
+    update: Callable  # (key, state, rollout, active, axis) -> (state, statistics)
+
+
+class AddState(NamedTuple):
+    """What ADD's discriminator carries from iteration to iteration."""
+
+    params: Any
+    opt: Any
+    norm: normalizers.Magnitude
+    past: replay.Replay
+
+
+def add(settings: LearnSettings, size: int, envs: int) -> RewardModel:
+    """ADD (MimicKit 4.7) for discriminator observations of `size` and `envs` environments on this device.
+
+    Raises UserError if an iteration's samples do not fit the replay buffer.
+    """
+    disc = settings.disc
+    samples = settings.steps_per_iter * envs
+    if 0 < disc.buffer_size < samples:
+        raise UserError(
+            f"learn.disc.buffer_size is {disc.buffer_size}; it must be 0 or hold an iteration's {samples} samples "
+            f"(learn.steps_per_iter {settings.steps_per_iter} x {envs} environments)"
+        )
+    net = networks.MLP(tuple(disc.hidden), 1, output_scale=1.0)
+    optimizer = optimizers.make(disc.optimizer)
+
+    def logits(params: Any, x: jax.Array) -> jax.Array:
+        return net.apply(params, x)[..., 0]
+
+    def init(key: jax.Array) -> AddState:
+        params = net.init(key, jnp.zeros(size))
+        return AddState(params, optimizer.init(params), normalizers.magnitude(size), replay.make(disc.buffer_size, size))
+
+    def reward(state: AddState, rollout: Rollout) -> jax.Array:
+        gap = rollout.disc_reference - rollout.disc_robot
+        logit = logits(state.params, normalizers.scale(state.norm, gap))
+        return settings.disc_reward_weight * losses.disc_reward(logit, disc.reward_scale)
+
+    def loss(params: Any, negative: jax.Array) -> tuple[jax.Array, dict]:
+        last = params["params"]["last"]["kernel"]
+        total, info = losses.discriminator(
+            lambda x: logits(params, x), negative, jnp.zeros((1, size)), last, disc.grad_penalty, disc.logit_reg
+        )
+        return total, {"Disc_Loss": total, **info}
+
+    def update(key: jax.Array, state: AddState, rollout: Rollout, active: jax.Array, axis: str | None):
+        order_key, push_key, past_key = jax.random.split(key, 3)
+        gaps = (rollout.disc_reference - rollout.disc_robot).reshape(-1, size)
+        past = replay.push(state.past, push_key, gaps, disc.replay_samples) if disc.buffer_size else state.past
+
+        def step(carry, step_inputs):
+            params, opt = carry
+            rows, draw = step_inputs
+            negative = gaps[rows]
+            if disc.buffer_size:
+                negative = jnp.concatenate([negative, replay.sample(past, draw, len(rows))])
+            (_, info), grads = jax.value_and_grad(loss, has_aux=True)(params, normalizers.scale(state.norm, negative))
+            changes, opt = optimizer.update(parallel.mean(grads, axis), opt, params)
+            return (optax.apply_updates(params, changes), opt), info
+
+        order = minibatch.indices(order_key, len(gaps), envs, disc.optimizer)
+        draws = jax.random.split(past_key, len(order))
+        (params, opt), stats = minibatch.descend(step, (state.params, state.opt), (order, draws))
+        norm = normalizers.update_magnitude(state.norm, gaps, active, axis)
+        return AddState(params, opt, norm, past), stats
+
+    return RewardModel(init, reward, update)

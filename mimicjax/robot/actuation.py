@@ -1,0 +1,45 @@
+"""From normalised policy actions to joint position targets."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mimicjax.errors import UserError
+from mimicjax.settings import ActionSettings
+from mimicjax.types import BALL, Pose, Robot
+
+HINGE_MARGIN, BALL_MARGIN = 1.4, 1.2  # how far targets may pass the joint limits, as a factor (MimicKit)
+
+
+def bounds(robot: Robot, zero_center: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest joint targets [D], rad (MimicKit section 2.1). Raises UserError for a joint without range."""
+    low, high = np.empty(robot.num_dofs), np.empty(robot.num_dofs)
+    for dof, joint in enumerate(robot.dof_joint):
+        lower, upper = robot.dof_range[dof]
+        if robot.joint_kinds[joint] == BALL:
+            own = robot.dof_range[robot.dof_joint == joint]
+            middle, half = 0.0, BALL_MARGIN * np.abs(own).max()
+        else:
+            middle = 0.0 if zero_center else 0.5 * (lower + upper)
+            half = HINGE_MARGIN * max(abs(upper - middle), abs(lower - middle))
+        if not (np.isfinite(half) and 0 < half < 1e8):
+            raise UserError(f"{robot.xml}: joint {robot.dof_names[dof]} has range [{lower}, {upper}]; finite limits are needed")
+        low[dof], high[dof] = middle - half, middle + half
+    return low.astype(np.float32), high.astype(np.float32)
+
+
+def make(robot: Robot, settings: ActionSettings):
+    """The function (action [D], ahead: Pose one control step ahead) -> joint position targets [D], rad."""
+    low, high = bounds(robot, settings.zero_center)
+    lag = np.asarray(robot.kd / robot.kp, np.float32)  # s, how far a PD joint trails a moving target
+
+    def absolute(action: jax.Array, ahead: Pose) -> jax.Array:
+        return jnp.clip(0.5 * (high + low) + 0.5 * (high - low) * action, low, high)
+
+    def reference(action: jax.Array, ahead: Pose) -> jax.Array:
+        target = ahead.dof_pos + settings.velocity_lead * lag * ahead.dof_vel
+        return jnp.clip(target + settings.scale * action, low, high)
+
+    return absolute if settings.mode == "absolute" else reference

@@ -1,0 +1,112 @@
+"""One training iteration, and the compiled chunk of them: rollout, rewards, targets, updates, normalisers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from mimicjax.env.env import Env, Motion
+from mimicjax.learn import actor_critic, parallel
+from mimicjax.learn.algorithms import Algorithm
+from mimicjax.learn.reward_models import RewardModel
+from mimicjax.run import rollout as rolling
+from mimicjax.settings import LearnSettings
+from mimicjax.types import FAILED, Engine, TrainState
+
+SUMMED = ("episodes", "episode_length_sum", "episode_return_sum", "unstable_sum")
+
+
+class Parts(NamedTuple):
+    """What an iteration is made of; static."""
+
+    env: Env
+    engine: Engine
+    settings: LearnSettings
+    algorithm: Algorithm
+    reward_models: tuple[RewardModel, ...]
+    envs: int  # on this device
+    devices: int
+    axis: str | None  # name of the device axis, None for one device
+
+
+def explore(settings: LearnSettings, samples: jax.Array) -> jax.Array:
+    """Probability of a sampled action after `samples` samples."""
+    share = jnp.clip(samples / settings.exp_anneal_samples, 0.0, 1.0)
+    return (1.0 - share) * settings.exp_prob_beg + share * settings.exp_prob_end
+
+
+def iterate(parts: Parts, motion: Motion, state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
+    """One iteration -> (state, scalar statistics of this device's share, averaged or summed over devices)."""
+    settings, axis = parts.settings, parts.axis
+    key, critic_key, actor_key, *model_keys = jax.random.split(state.key, 3 + len(parts.reward_models))
+    if axis is not None:  # devices draw different minibatches from their own samples
+        place = jax.lax.axis_index(axis)
+        critic_key, actor_key, *model_keys = (jax.random.fold_in(k, place) for k in (critic_key, actor_key, *model_keys))
+    # float32: samples pass int32's range, and only ratios are needed
+    samples = state.iteration.astype(jnp.float32) * (settings.steps_per_iter * parts.envs * parts.devices)
+    probability = explore(settings, samples)
+    agent = state.agent
+
+    def act(obs, keys):
+        return actor_critic.act(agent, settings, obs, keys, probability)
+
+    env_state, obs, rollout, diagnostics = rolling.collect(
+        parts.env, parts.engine, motion, act, state.env, state.obs, settings.steps_per_iter
+    )
+    active = samples < settings.normalizer_samples
+    reward = settings.task_reward_weight * rollout.reward
+    stats: dict[str, jax.Array] = {}
+    for model, model_state in zip(parts.reward_models, state.reward_models, strict=True):
+        learned = model.reward(model_state, rollout)
+        reward = reward + learned
+        stats |= {"Disc_Reward_Mean": jnp.mean(learned), "Disc_Reward_Std": jnp.std(learned)}
+    batch = actor_critic.targets(agent, settings, rollout, reward, axis)
+    agent, info = actor_critic.update_critic(critic_key, agent, settings, batch, parts.envs, axis)
+    stats |= info
+    agent, info = actor_critic.update_actor(actor_key, agent, settings, parts.algorithm, batch, parts.envs, axis)
+    stats |= info
+    model_states = []
+    for model, model_state, model_key in zip(parts.reward_models, state.reward_models, model_keys, strict=True):
+        model_state, info = model.update(model_key, model_state, rollout, active, axis)
+        model_states.append(model_state)
+        stats |= info
+    failed = rollout.done == FAILED
+    agent = actor_critic.anneal(agent, settings, rollout.done, failed, axis)
+    agent = actor_critic.update_normalizers(agent, rollout, active, axis)
+    stats |= {"Obs_Norm_Mean": jnp.mean(jnp.abs(agent.actor_norm.mean)), "Exp_Prob": probability}
+    stats |= {"Action_Std": jnp.mean(jnp.exp(agent.actor["log_std"]))}
+    stats |= {"Actor_Learning_Rate": agent.actor_opt.hyperparams["learning_rate"]}
+    stats |= rolling.means(rollout, diagnostics)
+    state = TrainState(agent, tuple(model_states), env_state, obs, state.iteration + 1, key)
+    return state, _over_devices(stats, axis)
+
+
+def _over_devices(stats: dict[str, jax.Array], axis: str | None) -> dict[str, jax.Array]:
+    summed = {k: v for k, v in stats.items() if k in SUMMED}
+    rest = {k: jnp.asarray(v, jnp.float32) for k, v in stats.items() if k not in SUMMED}
+    return {**parallel.total(summed, axis), **parallel.mean(rest, axis)}
+
+
+def chunk(parts: Parts) -> Callable:
+    """The function (state, motion, n) -> (state, statistics): n iterations in one call, n traced, so one program for all n.
+
+    Statistics are summed over the chunk's iterations where they count things and averaged otherwise.
+    """
+
+    def run(state: TrainState, motion: Motion, n: jax.Array) -> tuple[TrainState, dict[str, jax.Array]]:
+        shapes = jax.eval_shape(lambda s: iterate(parts._replace(axis=None), motion, s)[1], state)
+        zeros = {k: jnp.zeros(v.shape, v.dtype) for k, v in shapes.items()}
+
+        def one(_, carry):
+            state, sums = carry
+            state, stats = iterate(parts, motion, state)
+            return state, {k: sums[k] + stats[k] for k in sums}
+
+        state, sums = jax.lax.fori_loop(0, n, one, (state, zeros))
+        count = n.astype(jnp.float32)
+        return state, {k: v if k in SUMMED else v / count for k, v in sums.items()}
+
+    return run
