@@ -1,0 +1,76 @@
+"""Which engine runs here, and why; and the engine itself, from robot and settings."""
+
+from __future__ import annotations
+
+import jax
+
+from mimicjax.engine import mjx, native, scene
+from mimicjax.errors import UserError, nearest
+from mimicjax.settings import EngineSettings
+from mimicjax.types import Engine, Robot
+
+NAMES = ("native", "mjx-jax", "mjx-warp")
+
+
+def make(robot: Robot, settings: EngineSettings, num_envs: int) -> Engine:
+    """Builds the scene and the engine that `choose` names for it.
+
+    Raises UserError if settings do not go together, with the robot or with this machine.
+    """
+    if num_envs < 1:
+        raise UserError(f"num_envs = {num_envs}: at least 1 environment is needed")
+    name, _ = choose(settings)
+    model = scene.build(robot, settings)
+    if name == "native":
+        return native.make(model, robot, num_envs, settings)
+    return mjx.make(model, robot, num_envs, settings, "warp" if name == "mjx-warp" else "jax")
+
+
+def choose(settings: EngineSettings) -> tuple[str, str]:
+    """The engine's name and the reason, one line to print.
+
+    `auto` takes Warp on NVIDIA if it is installed, MJX's own implementation on other accelerators, and MuJoCo's C
+    engine on CPUs, where it is ten to twenty times as fast as MJX.
+
+    Raises UserError if the engine asked for cannot run here or with these settings.
+    """
+    name, reason = (settings.name, "asked for") if settings.name != "auto" else _fastest(_accelerator())
+    _check(name, settings)
+    return name, reason
+
+
+def _accelerator() -> str:
+    """'cpu', 'nvidia', 'tpu' or another platform's name: where jax computes by default."""
+    device = jax.devices()[0]
+    if device.platform in ("gpu", "cuda") and "cuda" in device.client.platform_version.lower():
+        return "nvidia"
+    return device.platform
+
+
+def _fastest(accelerator: str) -> tuple[str, str]:
+    if accelerator == "cpu":
+        return "native", "no accelerator: MuJoCo's C engine on all cores"
+    if accelerator != "nvidia":
+        return "mjx-jax", f"jax computes on {accelerator}"
+    if mjx.has_warp():
+        return "mjx-warp", "an NVIDIA GPU, and Warp is installed"
+    return "mjx-jax", "an NVIDIA GPU without Warp; pip install 'mimicjax[gpu]' makes it faster"
+
+
+def _check(name: str, settings: EngineSettings) -> None:
+    if name not in NAMES:
+        allowed = ("auto", *NAMES)
+        raise UserError(f"engine.name = {name!r} is not one of {', '.join(allowed)}{nearest(name, allowed)}")
+    if name != "native" and settings.integrator == "implicit":
+        raise UserError(
+            f"engine {name} has no integrator 'implicit'; use engine.integrator = implicitfast or engine.name = native"
+        )
+    if name == "mjx-warp" and _accelerator() not in ("cpu", "nvidia"):
+        raise UserError(f"engine mjx-warp runs on NVIDIA GPUs and CPUs, not on {_accelerator()}; use mjx-jax")
+    if name == "native":
+        try:
+            jax.devices("cpu")
+        except RuntimeError as error:
+            raise UserError(
+                "engine native computes on the CPU, which jax was told to leave out: add cpu to JAX_PLATFORMS"
+            ) from error

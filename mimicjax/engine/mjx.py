@@ -1,0 +1,130 @@
+"""MuJoCo XLA: physics as part of the compiled program, for accelerators; and, on NVIDIA, MuJoCo Warp behind it."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+from mujoco import mjx
+
+from mimicjax.engine import scene, state
+from mimicjax.errors import UserError
+from mimicjax.settings import EngineSettings
+from mimicjax.types import Array, Engine, Physics, Robot
+
+Implementation = Literal["jax", "warp"]
+
+
+def make(
+    model: mujoco.MjModel, robot: Robot, num_envs: int, settings: EngineSettings, implementation: Implementation
+) -> Engine:
+    """The engine `mjx-jax` or `mjx-warp` for the model of `scene.build`.
+
+    `step` takes any number of environments, under vmap, scan and shard_map too. The warp implementation keeps room for
+    `settings.contacts_per_env` contacts for each of them, all together, and for `constraints_per_env` constraint rows
+    in each; under vmap, give the number of all copies as num_envs. When they run out, it prints `naconmax`
+    (contacts_per_env) or `njmax` (constraints_per_env) and drops the rest.
+
+    An environment is unstable when its control is not finite or its state is not, or grew beyond
+    `state.LARGEST_QPOS` or `state.LARGEST_QVEL`; it then stands in the start pose at rest. Its neighbours do not notice.
+
+    Raises UserError if Warp is missing, or if the model has what MJX does not implement.
+    """
+    if implementation == "warp" and not has_warp():
+        raise UserError("engine mjx-warp needs NVIDIA Warp: pip install 'mimicjax[gpu]'")
+    name = f"mjx-{implementation}"
+    device_model, template = _put(model, settings, implementation, name)
+    count = scene.substeps(settings)
+    bodies = scene.body_ids(model, robot, robot.wrench_bodies)
+    start_qpos = np.asarray(robot.start_qpos, np.float32)
+
+    def step(physics: Physics, ctrl: Array, wrench: Array) -> Physics:
+        data = template(max(num_envs, physics.qpos.shape[0]))
+        with jax.default_matmul_precision("highest"):  # or GPUs multiply with 10 bits of mantissa (TF32)
+            advance = jax.vmap(lambda *inputs: _advance(device_model, data, count, bodies, *inputs))
+            finite = jnp.isfinite(ctrl)
+            after = advance(physics.qpos, physics.qvel, physics.warmstart, jnp.where(finite, ctrl, 0.0), wrench)
+        return _stabilise(*after, finite.all(axis=-1), start_qpos)
+
+    return Engine(name, state.init, step, state.write)
+
+
+def has_warp() -> bool:
+    """Whether NVIDIA Warp is installed."""
+    return importlib.util.find_spec("warp") is not None
+
+
+def _put(
+    model: mujoco.MjModel, settings: EngineSettings, implementation: Implementation, name: str
+) -> tuple[mjx.Model, Callable[[int], mjx.Data]]:
+    """Puts the model on the device; also gives the function that makes a blank mjx.Data for so many environments."""
+    model = copy.copy(model)
+    model.opt.jacobian = mujoco.mjtJacobian.mjJAC_AUTO  # the setting is for the C engine; MJX knows its device
+    blanks: dict[int, mjx.Data] = {}
+
+    def template(num_envs: int) -> mjx.Data:
+        size = num_envs if implementation == "warp" else 0
+        if size not in blanks:
+            with jax.ensure_compile_time_eval():  # arrays, also when asked while another function is traced
+                blanks[size] = mjx.make_data(model, impl=implementation, **_room(settings, implementation, num_envs))
+        return blanks[size]
+
+    try:
+        device_model = mjx.put_model(model, impl=implementation)
+        template(1)
+    except (NotImplementedError, ValueError) as error:
+        raise UserError(f"engine {name} cannot run this robot: {error}; use engine.name = native") from error
+    if implementation == "warp":
+        device_model = _quieter(device_model)
+    return device_model, template
+
+
+def _room(settings: EngineSettings, implementation: Implementation, num_envs: int) -> dict[str, int]:
+    if implementation == "jax":
+        return {}
+    return {"naconmax": num_envs * settings.contacts_per_env, "njmax": settings.constraints_per_env}
+
+
+def _quieter(model: mjx.Model) -> mjx.Model:
+    """Keeps warnings of dropped contacts and constraints, not those of the iteration limit that the user has chosen."""
+    import warp
+    from mujoco.mjx.third_party.mujoco_warp import OverflowType
+
+    warp.config.log_level = warp.LOG_WARNING  # else one line for every kernel it loads
+
+    wanted = int(OverflowType.ALL & ~OverflowType.ITERATIONS & ~OverflowType.LS_ITERATIONS)
+    return model.tree_replace({"opt._impl.warn_overflow": wanted})
+
+
+def _advance(
+    model: mjx.Model,
+    blank: mjx.Data,
+    count: int,
+    bodies: np.ndarray,
+    qpos: Array,
+    qvel: Array,
+    warmstart: Array,
+    ctrl: Array,
+    wrench: Array,
+) -> tuple[Any, Any, Any]:
+    """One environment, `count` physics steps: qpos [nq], qvel [nv], warmstart [nv], ctrl [D], wrench [W,6]."""
+    applied = jnp.zeros((model.nbody, 6)).at[bodies].set(wrench)
+    data = blank.replace(qpos=qpos, qvel=qvel, qacc_warmstart=warmstart, ctrl=ctrl, xfrc_applied=applied)
+    data = jax.lax.scan(lambda data, _: (mjx.step(model, data), None), data, length=count)[0]
+    return data.qpos, data.qvel, data.qacc_warmstart
+
+
+def _stabilise(qpos: Array, qvel: Array, warmstart: Array, finite: Array, start_qpos: np.ndarray) -> Physics:
+    """Puts rows that are not finite, or huge, into the start pose: [B,nq], [B,nv], [B,nv], [B] bool -> Physics."""
+    fine = (jnp.abs(qpos) < state.LARGEST_QPOS).all(axis=-1) & (jnp.abs(qvel) < state.LARGEST_QVEL).all(axis=-1)
+    fine &= jnp.isfinite(warmstart).all(axis=-1) & finite  # a NaN is not below any bound
+    row = fine[:, None]
+    return Physics(
+        jnp.where(row, qpos, start_qpos), jnp.where(row, qvel, 0.0), jnp.where(row, warmstart, 0.0), ~fine
+    )
