@@ -56,7 +56,7 @@ def members(kind: Any) -> tuple[Any, ...]:
 
 def section(kind: Any) -> type | None:
     """The dataclass in `kind` (itself or X | None), or None."""
-    return next((k for k in members(kind) if dataclasses.is_dataclass(k)), None)
+    return next((k for k in members(kind) if isinstance(k, type) and dataclasses.is_dataclass(k)), None)
 
 
 def entries(kind: Any) -> Any | None:
@@ -112,7 +112,7 @@ def check(kind: Any, value: Any, place: Place, limits: Mapping[str, Any] = types
     """The plain value for what was given, or a UserError; sections and dicts may be given in part."""
     if len(members(kind)) > 1:
         return _check_union(kind, value, place, limits)
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return _check_section(kind, value, place)
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin is dict and isinstance(value, Mapping):

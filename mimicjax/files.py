@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def replace_file(path: Path, write: Callable[[Path], None]) -> None:
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Call `write` with a name beside `path`, then put what it wrote in the place of `path` in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")  # keeps the suffix: writers look at it

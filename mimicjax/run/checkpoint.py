@@ -84,8 +84,8 @@ def restore(
     for name, leaf in wanted.items():
         shape, dtype = about[name]["data_shape"], np.dtype(about[name]["data_dtype"])
         array = arrays.get(name) if 0 not in shape else np.zeros(shape, dtype)
-        whole = array is not None and array.dtype == dtype and list(array.shape) == shape
-        if not whole or _crc(array) != about[name]["crc"]:
+        same_form = array is not None and array.dtype == dtype and list(array.shape) == shape
+        if array is None or not same_form or _crc(array) != about[name]["crc"]:
             raise files.damaged(path, f"{name} is missing or changed")
         restored.append(_place(array, leaf))
     return jax.tree.unflatten(jax.tree.structure(template), restored), saved
@@ -120,7 +120,7 @@ def _named_leaves(tree: Any) -> dict[str, Any]:
 
 
 def _is_key(leaf: Any) -> bool:
-    return jax.dtypes.issubdtype(getattr(leaf, "dtype", np.float32), jax.dtypes.prng_key)
+    return jax.numpy.issubdtype(getattr(leaf, "dtype", np.float32), jax.dtypes.prng_key)
 
 
 def _data(leaf: Any) -> Any:
@@ -136,7 +136,7 @@ def _describe(leaf: Any) -> dict[str, Any]:
 
 
 def _crc(array: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
 def _place(array: np.ndarray, like: Any) -> Any:

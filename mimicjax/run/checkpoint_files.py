@@ -48,7 +48,8 @@ def damaged(path: Path, what: str) -> UserError:
 def free_name(folder: Path, step: int) -> Path:
     """A step may be saved again: then under the next name, so that the one before stays until this one is complete."""
     before = finished(folder).get(step)
-    count = int(NAME.fullmatch(before.name)[2] or 0) + 1 if before else 0
+    match = NAME.fullmatch(before.name) if before else None
+    count = int(match[2] or 0) + 1 if match else 0
     return folder / (f"{step:010d}" + (f".{count}" if count else ""))
 
 

@@ -83,7 +83,7 @@ def test_restores_every_bit_and_the_facts(tmp_path):
     assert_same(got, state)
     assert {k: facts[k] for k in FACTS} == FACTS and facts["versions"]["jax"] == jax.__version__
     assert checkpoint.read_facts(tmp_path / "c") == facts
-    assert jax.random.key_impl(got.extra["rbg"]) == "rbg" and isinstance(got.extra["host"], np.int64)
+    assert jax.random.key_impl(got.extra["rbg"]) == "rbg" and type(got.extra["host"]) is np.int64
     assert np.array_equal(jax.random.normal(got.keys[2], (3,)), jax.random.normal(state.keys[2], (3,)))
     shapes = jax.eval_shape(lambda: make()._replace(extra={}))
     assert_same(checkpoint.restore(tmp_path / "c", shapes._replace(extra=state.extra))[0], state)
@@ -152,9 +152,10 @@ def run(code: str, *args: object, **env: str) -> subprocess.Popen:
 
 def test_killed_at_random_moments(tmp_path):
     template = {"a": jnp.zeros(200_000, int), "b": jnp.int32(0)}
-    moments = random.Random(0)
+    moments, last = random.Random(0), 0
     for _ in range(3):
         process = run(LOOP, tmp_path)
+        assert process.stdout
         last = int(process.stdout.readline())
         time.sleep(moments.uniform(0.0, 0.4))
         process.send_signal(signal.SIGKILL)

@@ -1,0 +1,97 @@
+"""curves.png: how a run went, drawn from its metrics.jsonl."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mimicjax.files import replace_file
+
+Curves = dict[str, np.ndarray]  # label -> value per row
+
+
+def draw(folder: Path) -> None:
+    """Draw episode length, reward per step, tracking errors and speed against samples and minutes."""
+    table = read(folder / "metrics.jsonl")
+    if not table:
+        return
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # no pyplot: it would choose a window system
+    from matplotlib.figure import Figure
+
+    axes = {"samples": table["Samples"], "minutes": table.get("Wall_Time", np.zeros(0)) * 60}
+    panels: dict[str, Callable[[Curves], Curves]] = {
+        "episode length (control steps)": _lengths,
+        "reward per step": _rewards,
+        "tracking error (m, rad, 1/s)": _errors,
+        "samples per second": _speed,
+    }
+    figure = Figure(figsize=(16, 7), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(axes), len(panels), squeeze=False)
+    for row, (unit, x) in zip(grid, axes.items(), strict=True):
+        for axis, (title, of) in zip(row, panels.items(), strict=True):
+            _panel(axis, x, of(table), unit, title)
+    replace_file(folder / "curves.png", lambda path: figure.savefig(path, dpi=80))
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a metrics.jsonl ([] if there is none); a line that a crash cut off is left out."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            found.append(dict(json.loads(line)))
+        except (ValueError, TypeError):
+            continue
+    return found
+
+
+def read(path: Path) -> Curves:
+    """column -> value per row of metrics.jsonl, NaN where a row has none; {} without rows."""
+    found = rows(path)
+    names = dict.fromkeys(name for row in found for name in row)
+    return {name: np.array([row.get(name) for row in found], dtype=float) for name in names}
+
+
+def _panel(axis: Any, x: np.ndarray, curves: Curves, unit: str, title: str) -> None:
+    for label, y in curves.items():
+        if len(x) == len(y):
+            seen = np.isfinite(x) & np.isfinite(y)
+            axis.plot(x[seen], y[seen], marker=".", markersize=4, linewidth=1.2, label=label)
+    axis.set_xlabel(unit)
+    axis.set_title(title, fontsize=10)
+    axis.grid(alpha=0.3)
+    axis.ticklabel_format(axis="y", useOffset=False)
+    if curves:
+        axis.legend(fontsize=7)
+
+
+def _lengths(table: Curves) -> Curves:
+    names = {"test": "Test_Episode_Length", "train": "Train_Episode_Length"}
+    return {label: table[name] for label, name in names.items() if name in table}
+
+
+def _rewards(table: Curves) -> Curves:
+    lengths = _lengths(table)
+    names = {label: f"{label.capitalize()}_Return" for label in lengths}
+    return {label: _ratio(table[name], lengths[label]) for label, name in names.items() if name in table}
+
+
+def _errors(table: Curves) -> Curves:
+    return {name: values for name, values in table.items() if name.endswith("_Err")}
+
+
+def _speed(table: Curves) -> Curves:
+    if "Samples_Per_Second" in table:
+        return {"training": table["Samples_Per_Second"]}
+    if "Wall_Time" not in table:
+        return {}
+    seconds = np.diff(table["Wall_Time"], prepend=0.0) * 3600
+    return {"all": _ratio(np.diff(table["Samples"], prepend=0.0), seconds)}
+
+
+def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.divide(a, b, out=np.full_like(a, np.nan), where=b > 0)

@@ -1,0 +1,130 @@
+"""What a run writes while it trains: log.txt (MimicKit's columns), metrics.jsonl, TensorBoard events, curves.png.
+
+A row is a mapping column -> number; it needs `Samples` (the x axis) and may hold anything else. metrics.jsonl has every
+value of every row in full; log.txt has the columns of the first row. Rows are cut, not doubled, when a run goes on from
+a checkpoint that is older than its last rows.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mimicjax.errors import UserError
+from mimicjax.files import replace_text
+from mimicjax.run.curves import draw, rows
+
+WIDTH = 25  # of a column of log.txt, as in MimicKit
+INFO = ("Iteration", "Wall_Time", "Samples", "Samples_Per_Second")
+
+
+class Logger:
+    """Writes the rows of one run; use as a context manager, or close it.
+
+    folder: the run's. resume: samples of the checkpoint that the run goes on from, None for a new run (whose folder's
+    old log is then overwritten). curves: draw curves.png as rows come. Raises UserError if it cannot write.
+    """
+
+    def __init__(self, folder: str | Path, resume: int | None = None, *, curves: bool = True) -> None:
+        from tensorboardX import SummaryWriter
+
+        self.folder, self.curves = Path(folder), curves
+        self.drawn, self.next_draw = True, 0.0
+        self.text, self.metrics = self.folder / "log.txt", self.folder / "metrics.jsonl"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if resume is None:
+                for old in (self.text, self.metrics, *self.folder.glob("events.out.tfevents.*")):
+                    old.unlink(missing_ok=True)
+            self.columns = _cut_text(self.text, resume) if resume is not None else []
+            if resume is not None:
+                _cut_metrics(self.metrics, resume)
+            purge = None if resume is None else resume + 1  # TensorBoard hides what comes later and is older
+            self.events = SummaryWriter(str(self.folder), purge_step=purge)
+        except OSError as problem:
+            raise UserError(f"{self.folder}: the log cannot be written: {problem}") from None
+
+    def write(self, row: Mapping[str, Any], env: Iterable[str] = ()) -> None:
+        """Add a row. row: column -> number (0-d arrays are fine). env: columns that TensorBoard shows as 2_Env."""
+        values = {name: _number(value) for name, value in row.items()}
+        try:
+            with self.metrics.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({n: v if math.isfinite(v) else None for n, v in values.items()}) + "\n")
+            with self.text.open("a", encoding="utf-8") as file:
+                if not self.columns:
+                    self.columns = list(values)
+                    file.write(_line(self.columns))
+                file.write(_line(_text(values.get(name, math.nan)) for name in self.columns))
+            self.drawn = False
+            for name, value in values.items():
+                if math.isfinite(value):
+                    self.events.add_scalar(f"{group(name, env)}/{name}", value, int(values["Samples"]))
+            self.events.flush()
+            if self.curves and time.monotonic() >= self.next_draw:
+                self._draw()
+        except OSError as problem:
+            raise UserError(f"{self.folder}: the log cannot be written: {problem}") from None
+
+    def close(self) -> None:
+        """Draw the last rows and close the files."""
+        self.events.close()
+        if self.curves and not self.drawn:
+            self._draw()
+
+    def _draw(self) -> None:
+        begin = time.monotonic()
+        draw(self.folder)
+        self.drawn = True
+        self.next_draw = time.monotonic() + 20 * (time.monotonic() - begin)  # at most 5 % of a run that logs often
+
+    def __enter__(self) -> Logger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def group(name: str, env: Iterable[str] = ()) -> str:
+    """MimicKit's TensorBoard group of a column; tracking errors are the environment's without being listed."""
+    if name.endswith(("_Return", "_Episode_Length")):
+        return "0_Main"
+    if name in INFO or name.endswith("_Episodes"):
+        return "1_Info"
+    return "2_Env" if name in set(env) or name.endswith("_Err") else "Misc"
+
+
+def _cut_metrics(path: Path, samples: int) -> None:
+    kept = [row for row in rows(path) if row.get("Samples") is not None and row["Samples"] <= samples]
+    replace_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+
+
+def _cut_text(path: Path, samples: int) -> list[str]:
+    """Leave the header and the whole rows up to `samples`; returns the columns ([] if there is no usable file)."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    columns = lines[0].split() if lines and lines[0].endswith("\n") else []
+    if "Samples" not in columns:
+        replace_text(path, "")
+        return []
+    at = columns.index("Samples")
+    split = [(line, line.split()) for line in lines[1:] if line.endswith("\n")]
+    kept = [line for line, cells in split if len(cells) == len(columns) and float(cells[at]) <= samples]
+    replace_text(path, lines[0] + "".join(kept))
+    return columns
+
+
+def _number(value: Any) -> int | float:
+    value = value.item() if hasattr(value, "item") else value
+    return value if isinstance(value, int) else float(value)
+
+
+def _text(value: int | float) -> str:
+    whole = isinstance(value, int) or (value.is_integer() and abs(value) < 1e15)
+    return str(int(value)) if whole else f"{value:.7g}"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "".join(f"{cell:<{WIDTH - 1}} " for cell in cells) + "\n"
