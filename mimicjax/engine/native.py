@@ -7,6 +7,7 @@ computes on float64 rows, and what it computes is bit for bit a loop over `mj_st
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 
@@ -66,9 +67,9 @@ def _stepper(
         nonlocal batch
         lead = inputs[0].shape[:-1]
         qpos, qvel, warmstart, ctrl, wrench = [np.asarray(x) for x in inputs]  # before anything: no jax operation here
-        qpos, qvel, warmstart, ctrl = [x.reshape(-1, x.shape[-1]) for x in (qpos, qvel, warmstart, ctrl)]
-        wrench = wrench.reshape(-1, *wrench.shape[-2:])
-        rows = len(qpos)
+        rows = math.prod(lead)
+        qpos, qvel, warmstart, ctrl = [x.reshape(rows, x.shape[-1]) for x in (qpos, qvel, warmstart, ctrl)]
+        wrench = wrench.reshape(rows, *wrench.shape[-2:])
         with lock:
             if rows > batch.nsim:
                 batch = Batch(model, rows, settings.threads)
