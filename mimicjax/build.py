@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+import hashlib
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from mimicjax import config
 from mimicjax.engine import choose
 from mimicjax.env import env as environment
 from mimicjax.env.env import Env, Motion
@@ -17,8 +20,9 @@ from mimicjax.learn.algorithms import ALGORITHMS
 from mimicjax.motion import library, table
 from mimicjax.motion.datasets import load_motions
 from mimicjax.robot.load import load as load_robot
-from mimicjax.run import rollout
+from mimicjax.run import devices, episodes, rollout
 from mimicjax.run.iteration import Parts
+from mimicjax.run.loop import Training
 from mimicjax.settings import RunSettings
 from mimicjax.types import Clip, Engine, Robot, TrainState
 
@@ -42,24 +46,24 @@ def world(settings: RunSettings) -> World:
     """Load robot and clips, choose engine and number of environments. Raises UserError for anything that does not fit."""
     robot = load_robot(settings.robot)
     clips = load_motions(settings.motion, robot)
-    devices = tuple(jax.devices())
-    kind = devices[0].platform
+    found = tuple(jax.devices())
+    kind = found[0].platform
     name, reason = choose.choose(settings.engine)
     notes = [f"engine {name}: {reason}"]
     count = settings.num_envs
     if not count:
-        count = ENVS_PER_DEVICE.get(kind, 4096) * len(devices)
-        notes.append(f"{count} environments: {count // len(devices)} for each of {len(devices)} {kind} device(s)")
-    if count % len(devices):
-        low = max(len(devices), count - count % len(devices))
-        raise UserError(f"num_envs is {count}; it must be divisible by the {len(devices)} devices, for example {low}")
+        count = ENVS_PER_DEVICE.get(kind, 4096) * len(found)
+        notes.append(f"{count} environments: {count // len(found)} for each of {len(found)} {kind} device(s)")
+    if count % len(found):
+        low = max(len(found), count - count % len(found))
+        raise UserError(f"num_envs is {count}; it must be divisible by the {len(found)} devices, for example {low}")
     settings = dataclasses.replace(settings, num_envs=count, engine=dataclasses.replace(settings.engine, name=name))
     packed = library.pack(robot, clips)
     dt = 1.0 / settings.engine.control_freq
     steps = table.divisions(robot, packed, dt, TABLE_BYTES.get(kind, 1 << 30))
     motion = table.tabulate(robot, packed, dt, steps) if steps else packed
     env = environment.make(robot, settings.env, settings.engine.control_freq)
-    return World(settings, robot, clips, motion, env, devices, tuple(notes))
+    return World(settings, robot, clips, motion, env, found, tuple(notes))
 
 
 def sizes(of: World) -> dict[str, int]:
@@ -80,13 +84,14 @@ def engine(of: World, num_envs: int) -> Engine:
     return choose.make(of.robot, of.settings.engine, num_envs)
 
 
-def parts(of: World, axis: str | None = None) -> Parts:
+def parts(of: World) -> Parts:
     """What a training iteration is made of."""
     settings = of.settings
     per_device = settings.num_envs // len(of.devices)
     algorithm = ALGORITHMS[settings.learn.algorithm]
     disc = sizes(of)["disc"]
-    models = tuple(make(settings.learn, disc, per_device) for make in algorithm.reward_models)
+    models = tuple(make(settings.learn, disc, per_device, len(of.devices)) for make in algorithm.reward_models)
+    axis = devices.AXIS if len(of.devices) > 1 else None
     return Parts(of.env, engine(of, per_device), settings.learn, algorithm, models, per_device, len(of.devices), axis)
 
 
@@ -106,3 +111,36 @@ def first_state(of: World, made: Parts) -> TrainState:
 
     # compiled: run op by op it takes ten times as long, and its outputs may share buffers, which cannot be donated
     return jax.jit(begin)(jax.random.key(of.settings.seed), of.motion)
+
+
+def facts(of: World) -> dict[str, Any]:
+    """What a checkpoint says of itself, so that it is not restored into another run."""
+    files = [of.robot.xml, of.robot.xml.with_name("robot.yaml")]
+    robot = hashlib.sha256(b"".join(path.read_bytes() for path in files if path.is_file()))
+    motion = hashlib.sha256()
+    for clip in of.clips:
+        for rows in (clip.root_pos, clip.root_quat, clip.dof_pos, np.asarray([clip.fps, clip.loop, clip.weight])):
+            motion.update(np.ascontiguousarray(rows, np.float64).tobytes())
+    return {
+        "robot": of.robot.name, "robot_hash": robot.hexdigest()[:16], "motion_hash": motion.hexdigest()[:16],
+        "config": config.to_dict(of.settings),
+    }  # fmt: skip
+
+
+def training(of: World) -> Training:
+    """Everything the training loop needs; nothing is compiled yet."""
+    settings = of.settings
+    made = parts(of)
+    chunk, place = devices.compiled(made, of.devices)
+    count = settings.keep.test_episodes
+    run = episodes.make(of.env, engine(of, count), settings.learn)
+
+    def test(agent: Any, motion: Motion, key: jax.Array) -> episodes.Episodes:
+        keys = jax.random.split(key, count)
+        return run(agent, motion, keys, *of.env.draw(motion, keys))
+
+    compiled_test = jax.jit(test)
+    return Training(
+        settings, chunk, lambda: first_state(of, made), place,
+        lambda agent, key: compiled_test(agent, of.motion, key), of.motion, facts(of),
+    )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import PartitionSpec
 
 from mimicjax.errors import UserError
 from mimicjax.learn import losses, minibatch, networks, normalizers, optimizers, parallel, replay
@@ -21,6 +22,7 @@ class RewardModel(NamedTuple):
     init: Callable[[jax.Array], Any]  # (key) -> state
     reward: Callable[[Any, Rollout], jax.Array]  # (state, rollout) -> [T,B], already weighted
     update: Callable  # (key, state, rollout, active, axis) -> (state, statistics)
+    specs: Callable[[str], Any]  # (device axis) -> prefix tree of PartitionSpecs of the state
 
 
 class AddState(NamedTuple):
@@ -32,8 +34,10 @@ class AddState(NamedTuple):
     past: replay.Replay
 
 
-def add(settings: LearnSettings, size: int, envs: int) -> RewardModel:
-    """ADD (MimicKit 4.7) for discriminator observations of `size` and `envs` environments on this device.
+def add(settings: LearnSettings, size: int, envs: int, devices: int = 1) -> RewardModel:
+    """ADD (MimicKit 4.7) for discriminator observations of `size` and `envs` environments on each of `devices`.
+
+    Each device keeps a replay buffer of its own samples; the state made by `init` holds all of them, end to end.
 
     Raises UserError if an iteration's samples do not fit the replay buffer.
     """
@@ -52,7 +56,7 @@ def add(settings: LearnSettings, size: int, envs: int) -> RewardModel:
 
     def init(key: jax.Array) -> AddState:
         params = net.init(key, jnp.zeros(size))
-        return AddState(params, optimizer.init(params), normalizers.magnitude(size), replay.make(disc.buffer_size, size))
+        return AddState(params, optimizer.init(params), normalizers.magnitude(size), replay.make(devices * disc.buffer_size, size))
 
     def reward(state: AddState, rollout: Rollout) -> jax.Array:
         gap = rollout.disc_reference - rollout.disc_robot
@@ -87,4 +91,8 @@ def add(settings: LearnSettings, size: int, envs: int) -> RewardModel:
         norm = normalizers.update_magnitude(state.norm, gaps, active, axis)
         return AddState(params, opt, norm, past), stats
 
-    return RewardModel(init, reward, update)
+    def specs(axis: str) -> AddState:
+        equal = PartitionSpec()
+        return AddState(equal, equal, equal, replay.Replay(PartitionSpec(axis), equal, equal))
+
+    return RewardModel(init, reward, update, specs)

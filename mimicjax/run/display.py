@@ -65,8 +65,10 @@ class Display:
         if self.progress:
             self.progress.stop()
 
-    def update(self, samples: int, minutes: float, iteration: int, row: Mapping[str, Any] | None = None) -> None:
-        """Tell how far the run is; call as often as you like. row: what was logged, if this is a log row."""
+    def update(
+        self, samples: int, minutes: float, iteration: int, row: Mapping[str, Any] | None = None, logged: bool = True
+    ) -> None:
+        """Tell how far the run is; call as often as you like. row: the latest figures; logged: they are a log row."""
         now = self.clock()
         if samples > self.last[1] and now > self.last[0]:
             self.rate = (samples - self.last[1]) / (now - self.last[0])
@@ -77,7 +79,7 @@ class Display:
         if self.progress:
             self.progress.update(self.task, completed=self.fraction() or 0.0, description=self.text(compact=True))
             self.progress.refresh()
-        elif row is not None:
+        elif row is not None and logged:
             print(self.text(), file=self.stream, flush=True)
 
     def message(self, text: str) -> None:

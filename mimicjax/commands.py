@@ -1,0 +1,36 @@
+"""What all commands share: one-line errors with exit code 2, Ctrl-C, and JAX's persistent compilation cache."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mimicjax.errors import UserError
+
+
+def main(name: str, function: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:
+    """Run a command and give its exit code: 0 done, 2 the user can mend it (one line on stderr), 130 interrupted."""
+    try:
+        use_compilation_cache()
+        return function(sys.argv[1:] if argv is None else argv) or 0
+    except UserError as error:
+        print(f"mimicjax.{name}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"mimicjax.{name}: interrupted", file=sys.stderr)
+        return 130
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled programs between runs, in JAX_COMPILATION_CACHE_DIR or below the user's cache folder.
+
+    JAX leaves out programs with host callbacks (the native engine's), so these compile at every start.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    import jax
+
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    jax.config.update("jax_compilation_cache_dir", str(home / "mimicjax" / "jax"))

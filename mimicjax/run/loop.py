@@ -1,0 +1,237 @@
+"""The host's side of training: call compiled chunks, and between them test, log, save and show."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mimicjax import config
+from mimicjax.errors import UserError
+from mimicjax.run import checkpoint, episodes
+from mimicjax.run.display import Display
+from mimicjax.run.iteration import SUMMED
+from mimicjax.run.log import Logger
+from mimicjax.settings import RunSettings
+from mimicjax.types import TrainState
+
+SHOW_SECONDS = 1.0  # how often the display and Ctrl-C get their turn
+FREE = ("max_samples", "max_minutes", "max_iterations", "keep.", "engine.threads")  # keys a resumed run may change
+
+
+class Training(NamedTuple):
+    """What the loop needs of a run; made by build.training."""
+
+    settings: RunSettings
+    chunk: Callable  # (state, motion, n) -> (state, statistics)
+    first: Callable[[], TrainState]
+    place: Callable[[TrainState], TrainState]
+    test: Callable[[Any, jax.Array], episodes.Episodes]  # (agent, key) -> Episodes
+    motion: Any
+    facts: dict[str, Any]  # stored with checkpoints: robot, its hash, config
+
+
+class Clock:
+    """Wall time of a run over all its sessions, in hours."""
+
+    def __init__(self, before: float) -> None:
+        self.before, self.begin = before, time.monotonic()
+
+    def hours(self) -> float:
+        return self.before + (time.monotonic() - self.begin) / 3600
+
+
+def prepare(settings: RunSettings, out: Path, resume: bool) -> None:
+    """Make the run folder, or check that it can be resumed. Raises UserError if neither."""
+    exists = out.exists() and (not out.is_dir() or any(out.iterdir()))
+    if exists and not resume:
+        raise UserError(f"{out} exists and is not empty; go on with --resume {out}, or choose another folder with --out")
+    if resume and not (out / "config.yaml").is_file():
+        raise UserError(f"{out}: there is no run to resume (no config.yaml)")
+    if not resume:
+        try:
+            config.dump(settings, out / "config.yaml")
+        except OSError as error:
+            raise UserError(f"{out}: cannot be written ({error.strerror})") from error
+
+
+def restore(training: Training, folder: Path) -> tuple[TrainState, dict[str, Any]]:
+    """The latest checkpoint as a state of this run. Raises UserError if the run's settings differ in what matters."""
+    facts = checkpoint.read_facts(folder)
+    differ = [line for line in config.difference(facts["config"], training.facts["config"]) if not line.startswith(FREE)]
+    if differ:
+        raise UserError(f"{folder}: was trained with other settings (there -> here): {'; '.join(differ[:5])}")
+    if facts["motion_hash"] != training.facts["motion_hash"]:
+        raise UserError(f"{folder}: the motion {training.settings.motion} was changed since the run began")
+    return checkpoint.restore(folder, training.place(training.first()), training.facts)
+
+
+def train(training: Training, out: Path, resume: bool, notes: tuple[str, ...] = ()) -> bool:
+    """Train until the budget is used up or the user interrupts; returns whether the budget was used up."""
+    settings, folder = training.settings, out / "checkpoints"
+    facts: dict[str, Any] = {"hours": 0.0}
+    if resume and checkpoint.latest(folder) is not None:
+        state, facts = restore(training, folder)
+    else:
+        state = training.place(training.first())
+    per = settings.learn.steps_per_iter * settings.num_envs
+    done = int(state.iteration)
+    clock = Clock(facts["hours"])
+    budget = (settings.max_samples or None, settings.max_minutes or None, settings.max_iterations or None)
+    keep = settings.keep
+    with (
+        Logger(out, done * per if resume else None, curves=keep.curves) as log,
+        Display(*budget, samples=done * per, minutes=clock.hours() * 60, iteration=done) as display,
+        _Interrupt(display.message) as interrupt,
+    ):
+        for note in notes:
+            display.message(note)
+        display.message(f"{'goes on' if resume else 'writes'} in {out}" + (f" at iteration {done}" if done else "; compiling"))
+        session = _Session(training, state, done, clock, out, log, display)
+        while not session.finished() and not interrupt.asked:
+            session.advance()
+        if session.done > session.saved:
+            session.output()
+        if interrupt.asked:
+            display.message(f"stopped at iteration {session.done}; go on with: python -m mimicjax.train --resume {out}")
+        return not interrupt.asked
+
+
+@dataclasses.dataclass
+class _Session:
+    """One process's part of a run: the state and what was counted since the last log row."""
+
+    training: Training
+    state: TrainState
+    done: int  # iterations
+    clock: Clock
+    out: Path
+    log: Logger
+    display: Display
+    saved: int = -1
+    sums: dict[str, float] = dataclasses.field(default_factory=dict)
+    counted: int = 0  # iterations in sums
+    seconds: float = 0.0  # of training (not testing or saving) in sums
+    per_iteration: float = math.inf  # s, of the last chunk
+
+    def __post_init__(self) -> None:
+        settings = self.training.settings
+        self.per = settings.learn.steps_per_iter * settings.num_envs
+        self.saved = self.done
+
+    def finished(self) -> bool:
+        """Whether the budget is used up."""
+        s = self.training.settings
+        over = [s.max_iterations and self.done >= s.max_iterations, s.max_samples and self.done * self.per >= s.max_samples]
+        return bool(any(over) or (s.max_minutes and self.clock.hours() * 60 >= s.max_minutes))
+
+    def _next(self) -> int:
+        """Iterations of the next chunk: about SHOW_SECONDS, never past an output or the end of the budget."""
+        s = self.training.settings
+        limits = [max(1, int(SHOW_SECONDS / self.per_iteration)) if self.per_iteration > 0 else 1]
+        limits.append(s.keep.iters_per_output - self.done % s.keep.iters_per_output)
+        if s.max_iterations:
+            limits.append(s.max_iterations - self.done)
+        if s.max_samples:
+            limits.append(math.ceil(s.max_samples / self.per) - self.done)
+        return max(1, min(limits))
+
+    def advance(self) -> None:
+        """One chunk, and an output when it is due."""
+        n, begin = self._next(), time.monotonic()
+        self.state, stats = self.training.chunk(self.state, self.training.motion, jnp.int32(n))
+        stats = {k: float(v) for k, v in jax.device_get(stats).items()}
+        seconds = time.monotonic() - begin
+        if self.per_iteration < math.inf or n > 1:
+            self.seconds += seconds
+        self.per_iteration = seconds / n
+        self.done, self.counted = self.done + n, self.counted + n
+        for name, value in stats.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value * (1 if name in SUMMED else n)
+        if self.done % self.training.settings.keep.iters_per_output == 0:
+            self.output()
+        else:
+            self._show(_row_of(stats), logged=False)
+
+    def _show(self, row: dict[str, Any], logged: bool) -> None:
+        self.display.update(self.done * self.per, self.clock.hours() * 60, self.done, row, logged)
+
+    def output(self) -> None:
+        """Test, log, save: a row of log.txt and a checkpoint."""
+        settings = self.training.settings
+        key = jax.random.fold_in(jax.random.key(settings.seed + 1), self.done)
+        agent = jax.device_put(self.state.agent, jax.devices()[0])
+        result = jax.device_get(self.training.test(agent, key))
+        means = {k: v / (1 if k in SUMMED else max(self.counted, 1)) for k, v in self.sums.items()}
+        row = self._columns(result, means)
+        self.log.write(row)
+        checkpoint.save(
+            self.out / "checkpoints", self.done, self.state,
+            {**self.training.facts, "samples": self.done * self.per, "iteration": self.done, "hours": self.clock.hours()},
+            keep=settings.keep.keep_checkpoints,
+        )  # fmt: skip
+        self.saved = self.done
+        self.sums, self.counted, self.seconds = {}, 0, 0.0
+        self._show(row, logged=True)
+
+    def _columns(self, test: episodes.Episodes, means: dict[str, float]) -> dict[str, Any]:
+        """MimicKit's columns (4.13), then ours."""
+        count = max(means.get("episodes", 0.0), 1.0)
+        row = {
+            "Iteration": self.done, "Wall_Time": self.clock.hours(), "Samples": self.done * self.per,
+            "Test_Return": float(np.mean(test.total)), "Test_Episode_Length": float(np.mean(test.length)),
+            "Test_Episodes": len(test.length),
+            "Train_Return": means.get("episode_return_sum", 0.0) / count,
+            "Train_Episode_Length": means.get("episode_length_sum", 0.0) / count,
+            "Train_Episodes": int(means.get("episodes", 0)),
+        }  # fmt: skip
+        ours = {k: v for k, v in means.items() if k not in SUMMED and k[0].isupper() and not k.endswith("_Err")}
+        row |= {k: ours[k] for k in ours}
+        steps = np.asarray(test.length, np.float64)
+        row |= {k: float(np.sum(v * steps) / max(steps.sum(), 1)) for k, v in test.errors.items()}
+        row |= {k: v for k, v in means.items() if k.startswith("reward_") or k == "failure_rate"}
+        row["Unstable"] = int(means.get("unstable_sum", 0))
+        row["Samples_Per_Second"] = self.counted * self.per / self.seconds if self.seconds else 0.0
+        return row
+
+
+def _row_of(stats: dict[str, float]) -> dict[str, float]:
+    """The columns of a display line between log rows."""
+    count = max(stats["episodes"], 1.0)
+    return {
+        "Train_Episode_Length": stats["episode_length_sum"] / count, "Train_Return": stats["episode_return_sum"] / count,
+        "Body_Pos_Err": stats["Body_Pos_Err"],
+    }  # fmt: skip
+
+
+class _Interrupt:
+    """The first Ctrl-C (or SIGTERM) lets the current chunk end and the run save itself; the second one ends it at once."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.asked, self.say, self.old = False, say, {}
+
+    def _handle(self, number: int, frame: Any) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        self.say("stopping: finishing this iteration and saving (Ctrl-C again to stop at once)")
+
+    def __enter__(self) -> _Interrupt:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self.old[number] = signal.signal(number, self._handle)
+            except ValueError:  # not the main thread: nobody presses Ctrl-C there
+                break
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.old.items():
+            signal.signal(number, handler)

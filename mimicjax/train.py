@@ -1,0 +1,82 @@
+"""python -m mimicjax.train: train a controller."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from mimicjax import commands, config
+from mimicjax.errors import UserError
+from mimicjax.settings import RunSettings
+
+DEFAULT = "add_g1"
+SHORT = {"engine": "engine.name"}  # flags that stand for a longer key
+
+
+def parse(argv: Sequence[str]) -> tuple[RunSettings, Path, bool]:
+    """(settings, run folder, whether to resume) of a command line. Raises UserError."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mimicjax.train", description="Train a controller that imitates motion clips.",
+        allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="configs: " + ", ".join(config.available()),
+    )  # fmt: skip
+    parser.add_argument("--out", metavar="DIR", help="run folder (runs/<config>)")
+    parser.add_argument(
+        "--resume", nargs="?", const="", metavar="DIR", help="go on with the run in DIR, --out or runs/<config>"
+    )
+    argv = [_long(word) for word in argv]
+    place = _folders(argv)
+    resume = place.resume is not None
+    out = Path(place.resume or place.out or Path("runs") / Path(place.config).stem)
+    if resume:
+        if not (out / "config.yaml").is_file():
+            raise UserError(f"--resume: there is no run in {out} (no config.yaml)")
+        argv = [*_without_config(argv), "--config", str(out / "config.yaml")]
+    _, settings = config.command_line(parser, RunSettings, argv, DEFAULT)
+    return settings, out, resume
+
+
+def _long(word: str) -> str:
+    """The flag as the schema names it: --max-samples is --max_samples, --engine is --engine.name."""
+    flag, equals, value = word.partition("=")
+    if not flag.startswith("--") or len(flag) == 2:
+        return word
+    name = flag[2:].replace("-", "_")
+    return f"--{SHORT.get(name, name)}{equals}{value}"
+
+
+def _folders(argv: Sequence[str]) -> argparse.Namespace:
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--config", default=DEFAULT)
+    first.add_argument("--out")
+    first.add_argument("--resume", nargs="?", const="")
+    first.error = lambda message: None  # type: ignore[method-assign]  # the full parser says it better
+    return first.parse_known_args(argv)[0]
+
+
+def _without_config(argv: Sequence[str]) -> list[str]:
+    kept, skip = [], False
+    for word in argv:
+        if skip or word == "--config":
+            skip = word == "--config"
+            continue
+        if not word.startswith("--config="):
+            kept.append(word)
+    return kept
+
+
+def run(argv: Sequence[str]) -> int:
+    """Train as the command line says; exit code 0 if the budget was used up, 130 if interrupted."""
+    settings, out, resume = parse(argv)
+    from mimicjax import build  # after parsing: --help and mistakes answer at once
+    from mimicjax.run import loop
+
+    world = build.world(settings)
+    loop.prepare(world.settings, out, resume)
+    done = loop.train(build.training(world), out, resume, world.notes)
+    return 0 if done else 130
+
+
+if __name__ == "__main__":
+    raise SystemExit(commands.main("train", run))
