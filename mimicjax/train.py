@@ -72,9 +72,12 @@ def run(argv: Sequence[str]) -> int:
     from mimicjax import build  # after parsing: --help and mistakes answer at once
     from mimicjax.run import loop
 
+    loop.check_folder(out, resume)
     world = build.world(settings)
-    loop.prepare(world.settings, out, resume)
-    done = loop.train(build.training(world), out, resume, world.notes)
+    training = build.training(world)
+    if not resume:
+        loop.write_config(world.settings, out)
+    done = loop.train(training, out, resume, world.notes)
     return 0 if done else 130
 
 

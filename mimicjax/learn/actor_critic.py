@@ -87,8 +87,10 @@ def values(state: ActorCritic, settings: LearnSettings, obs: dict[str, jax.Array
     return net.apply(state.critic, normalizers.normalize(state.critic_norm, obs["critic"]))[..., 0]
 
 
-def targets(state: ActorCritic, settings: LearnSettings, rollout: Rollout, reward: jax.Array, axis: str | None) -> Batch:
-    """TD(lambda) targets and normalised advantages of a rollout [T,B], flattened to samples [T B]."""
+def targets(
+    state: ActorCritic, settings: LearnSettings, rollout: Rollout, reward: jax.Array, axis: str | None
+) -> tuple[Batch, dict[str, jax.Array]]:
+    """TD(lambda) targets and normalised advantages of a rollout [T,B], flattened to samples [T B] -> (batch, statistics)."""
     after = returns.end_values(rollout.done, values(state, settings, rollout.last_obs))
     target = returns.td_lambda(reward, after, rollout.done, settings.discount, settings.td_lambda)
     advantage = target - values(state, settings, rollout.obs)
@@ -96,10 +98,13 @@ def targets(state: ActorCritic, settings: LearnSettings, rollout: Rollout, rewar
     actor_obs = normalizers.normalize(state.actor_norm, rollout.obs["actor"])
     critic_obs = normalizers.normalize(state.critic_norm, rollout.obs["critic"])
     batch = Batch(actor_obs, critic_obs, rollout.action, rollout.log_prob, rollout.random, normalized, target)
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
+    stats = {"Adv_Mean": jnp.mean(advantage), "Adv_Std": jnp.std(advantage)}
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch), stats
 
 
-def update_critic(key: jax.Array, state: ActorCritic, settings: LearnSettings, batch: Batch, envs: int, axis: str | None):
+def update_critic(
+    key: jax.Array, state: ActorCritic, settings: LearnSettings, batch: Batch, envs: int, axis: str | None
+) -> tuple[ActorCritic, dict[str, jax.Array]]:
     """The critic's gradient steps of one iteration -> (state, {Critic_Loss})."""
     _, net = _nets(settings, 1)
     optimizer = optimizers.make(settings.critic)
@@ -156,7 +161,7 @@ def update_actor(
     return state._replace(actor=params, actor_opt=opt), stats
 
 
-def anneal(state: ActorCritic, settings: LearnSettings, done: jax.Array, failed: jax.Array, axis: str | None) -> ActorCritic:
+def anneal(state: ActorCritic, settings: LearnSettings, failed: jax.Array, axis: str | None) -> ActorCritic:
     """Move the annealed standard deviation on if failures were rare in this iteration.
 
     Success, not time, drives it: high noise until the robot stays up, then less for precision, at any speed of learning.

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from mimicjax.env.env import Env, Motion
 from mimicjax.learn import actor_critic, parallel
 from mimicjax.learn.algorithms import Algorithm
+from mimicjax.learn.normalizers import std
 from mimicjax.learn.reward_models import RewardModel
 from mimicjax.run import rollout as rolling
 from mimicjax.settings import LearnSettings
@@ -63,7 +64,8 @@ def iterate(parts: Parts, motion: Motion, state: TrainState) -> tuple[TrainState
         learned = model.reward(model_state, rollout)
         reward = reward + learned
         stats |= {"Disc_Reward_Mean": jnp.mean(learned), "Disc_Reward_Std": jnp.std(learned)}
-    batch = actor_critic.targets(agent, settings, rollout, reward, axis)
+    batch, info = actor_critic.targets(agent, settings, rollout, reward, axis)
+    stats |= info
     agent, info = actor_critic.update_critic(critic_key, agent, settings, batch, parts.envs, axis)
     stats |= info
     agent, info = actor_critic.update_actor(actor_key, agent, settings, parts.algorithm, batch, parts.envs, axis)
@@ -74,12 +76,13 @@ def iterate(parts: Parts, motion: Motion, state: TrainState) -> tuple[TrainState
         model_states.append(model_state)
         stats |= info
     failed = rollout.done == FAILED
-    agent = actor_critic.anneal(agent, settings, rollout.done, failed, axis)
+    agent = actor_critic.anneal(agent, settings, failed, axis)
     agent = actor_critic.update_normalizers(agent, rollout, active, axis)
-    stats |= {"Obs_Norm_Mean": jnp.mean(jnp.abs(agent.actor_norm.mean)), "Exp_Prob": probability}
-    stats |= {"Action_Std": jnp.mean(jnp.exp(agent.actor["log_std"]))}
-    stats |= {"Actor_Learning_Rate": agent.actor_opt.hyperparams["learning_rate"]}
-    stats |= rolling.means(rollout, diagnostics)
+    stats |= {
+        "Obs_Norm_Mean": jnp.mean(jnp.abs(agent.actor_norm.mean)), "Obs_Norm_Std": jnp.mean(std(agent.actor_norm)),
+        "Exp_Prob": probability, "Action_Std": jnp.mean(jnp.exp(agent.actor["log_std"])),
+        "Actor_Learning_Rate": agent.actor_opt.hyperparams["learning_rate"], **rolling.means(rollout, diagnostics),
+    }  # fmt: skip
     state = TrainState(agent, tuple(model_states), env_state, obs, state.iteration + 1, key)
     return state, _over_devices(stats, axis)
 

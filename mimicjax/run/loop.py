@@ -24,6 +24,13 @@ from mimicjax.settings import RunSettings
 from mimicjax.types import TrainState
 
 SHOW_SECONDS = 1.0  # how often the display and Ctrl-C get their turn
+# MimicKit's order of the update statistics (4.13) with ours among their kin; the rest follows
+ORDER = (
+    "Critic_Loss", "Actor_Loss", "Clip_Frac", "Imp_Ratio", "KL", "Action_Bound_Loss", "Disc_Loss", "Disc_Grad_Penalty",
+    "Disc_Logit_Loss", "Disc_Pos_Acc", "Disc_Neg_Acc", "Disc_Pos_Logit", "Disc_Neg_Logit", "Adv_Mean", "Adv_Std",
+    "Disc_Reward_Mean", "Disc_Reward_Std",
+)  # fmt: skip
+LAST = ("Obs_Norm_Mean", "Obs_Norm_Std", "Exp_Prob", "Action_Std", "Actor_Learning_Rate")
 FREE = ("max_samples", "max_minutes", "max_iterations", "keep.", "engine.threads")  # keys a resumed run may change
 
 
@@ -49,18 +56,21 @@ class Clock:
         return self.before + (time.monotonic() - self.begin) / 3600
 
 
-def prepare(settings: RunSettings, out: Path, resume: bool) -> None:
-    """Make the run folder, or check that it can be resumed. Raises UserError if neither."""
+def check_folder(out: Path, resume: bool) -> None:
+    """Raises UserError if a run in `out` cannot begin, or not be resumed."""
     exists = out.exists() and (not out.is_dir() or any(out.iterdir()))
     if exists and not resume:
-        raise UserError(f"{out} exists and is not empty; go on with --resume {out}, or choose another folder with --out")
+        raise UserError(f"{out} exists; go on with it: --resume {out}, or choose another folder: --out DIR")
     if resume and not (out / "config.yaml").is_file():
         raise UserError(f"{out}: there is no run to resume (no config.yaml)")
-    if not resume:
-        try:
-            config.dump(settings, out / "config.yaml")
-        except OSError as error:
-            raise UserError(f"{out}: cannot be written ({error.strerror})") from error
+
+
+def write_config(settings: RunSettings, out: Path) -> None:
+    """Make the run folder with its resolved config. Raises UserError if it cannot be written."""
+    try:
+        config.dump(settings, out / "config.yaml")
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror})") from error
 
 
 def restore(training: Training, folder: Path) -> tuple[TrainState, dict[str, Any]]:
@@ -193,10 +203,9 @@ class _Session:
             "Train_Episode_Length": means.get("episode_length_sum", 0.0) / count,
             "Train_Episodes": int(means.get("episodes", 0)),
         }  # fmt: skip
-        ours = {k: v for k, v in means.items() if k not in SUMMED and k[0].isupper() and not k.endswith("_Err")}
-        row |= {k: ours[k] for k in ours}
         steps = np.asarray(test.length, np.float64)
-        row |= {k: float(np.sum(v * steps) / max(steps.sum(), 1)) for k, v in test.errors.items()}
+        errors = {k: float(np.sum(v * steps) / max(steps.sum(), 1)) for k, v in test.errors.items()}
+        row |= {k: means[k] for k in ORDER if k in means} | errors | {k: means[k] for k in LAST if k in means}
         row |= {k: v for k, v in means.items() if k.startswith("reward_") or k == "failure_rate"}
         row["Unstable"] = int(means.get("unstable_sum", 0))
         row["Samples_Per_Second"] = self.counted * self.per / self.seconds if self.seconds else 0.0
