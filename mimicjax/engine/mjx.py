@@ -32,7 +32,7 @@ def make(
     (contacts_per_env) or `njmax` (constraints_per_env) and drops the rest.
 
     An environment is unstable when its control is not finite or its state is not, or grew beyond
-    `state.LARGEST_QPOS` or `state.LARGEST_QVEL`; it then stands in the start pose at rest. Its neighbours do not notice.
+    `state.LARGEST_QPOS` or `state.LARGEST_QVEL`; it then stands in the start pose at rest; others do not notice.
 
     Raises UserError if Warp is missing, or if the model has what MJX does not implement.
     """
@@ -125,6 +125,4 @@ def _stabilise(qpos: Array, qvel: Array, warmstart: Array, finite: Array, start_
     fine = (jnp.abs(qpos) < state.LARGEST_QPOS).all(axis=-1) & (jnp.abs(qvel) < state.LARGEST_QVEL).all(axis=-1)
     fine &= jnp.isfinite(warmstart).all(axis=-1) & finite  # a NaN is not below any bound
     row = fine[:, None]
-    return Physics(
-        jnp.where(row, qpos, start_qpos), jnp.where(row, qvel, 0.0), jnp.where(row, warmstart, 0.0), ~fine
-    )
+    return Physics(jnp.where(row, qpos, start_qpos), jnp.where(row, qvel, 0.0), jnp.where(row, warmstart, 0.0), ~fine)

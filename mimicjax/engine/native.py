@@ -32,7 +32,7 @@ def make(model: mujoco.MjModel, robot: Robot, num_envs: int, settings: EngineSet
 
     MuJoCo's warnings (console and MUJOCO_LOG.TXT) are turned off for the process: here they are `Physics.unstable`.
     An environment is unstable when MuJoCo gave up on it, its control is not finite, or its state grew beyond
-    `state.LARGEST_QPOS` or `state.LARGEST_QVEL`; it then stands in the start pose at rest. Its neighbours do not notice.
+    `state.LARGEST_QPOS` or `state.LARGEST_QVEL`; it then stands in the start pose at rest; others do not notice.
     """
     quiet()
     stepper = _stepper(model, robot, num_envs, settings)

@@ -1,8 +1,9 @@
 """Every engine against a plain loop over mj_step, and against the promises of `types.Engine`.
 
 Solvers run to convergence here (50 iterations): with the few of training, engines stop at different places (MJX after
-4 Newton iterations is 1e-3 rad away from C after 4 in one control step). MJX is single precision and orders contacts
-its own way, so environments that slip or land drift apart: its bounds are on quantiles after 15 steps.
+4 Newton iterations is 1e-3 rad away from C after 4 in one control step). The native engine is exact. MJX computes in
+single precision, and a contact or a dry joint that sticks here and slips there parts two paths for good: its bounds
+are on quantiles. Measured, in 90 % of environments: 4e-7 m or rad after 1 step, 4e-5 after 15 (Warp 2e-7, 1e-6).
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ ENGINES = [
 ]
 EVERY_ENGINE = pytest.mark.parametrize("name", ENGINES)
 # name -> quantile of environments and the largest error of qpos (m, rad) and qvel (m/s, rad/s) allowed in it
-AFTER_1 = {"native": [(1.0, 0.0, 0.0)], "mjx": [(0.9, 2e-5, 2e-3), (1.0, 2e-3, 0.1)]}
-AFTER_15 = {"native": [(1.0, 0.0, 0.0)], "mjx": [(0.5, 1e-3, 1e-2), (0.8, 2e-2, 0.5)]}
+AFTER_1 = {"native": [(1.0, 0.0, 0.0)], "mjx": [(0.9, 5e-6, 5e-4), (1.0, 1e-3, 5e-2)]}
+AFTER_15 = {"native": [(1.0, 0.0, 0.0)], "mjx": [(0.5, 2e-4, 3e-3), (0.9, 1e-3, 2e-2)]}
 
 
 @functools.cache
@@ -279,14 +280,12 @@ print("same")
 """
 
 SIZES = """
-import sys, numpy as np
-if sys.argv[1:] == ["late"]:
-    import jax
-import mimicjax, jax
-from tests_engines import compiled, engine, inputs
-for count in (1, 64):
-    qpos, qvel, ctrl, wrench = [x[:count] for x in inputs()]
-    physics = compiled("mjx-jax")(engine("mjx-jax").init(qpos, qvel), ctrl, wrench)
+import jax, numpy as np
+from tests_engines import engine, inputs
+for count in (1, 64, 128):
+    qpos, qvel, ctrl, wrench = [np.resize(x, (count, *x.shape[1:])) for x in inputs()]
+    step = lambda physics, _: (engine("mjx-jax").step(physics, ctrl, wrench), None)
+    physics, _ = jax.jit(lambda p: jax.lax.scan(step, p, length=10))(engine("mjx-jax").init(qpos, qvel))
     assert np.isfinite(physics.qpos).all() and not np.asarray(physics.unstable).any()
 print("done")
 """
@@ -312,7 +311,7 @@ def test_native_on_four_devices():
 
 @pytest.mark.slow
 def test_mjx_does_not_hang():
-    """With a pool of two threads it would, see mimicjax/__init__.py."""
+    """With a pool of two threads 128 environments in a scan do (with 64 not always); see mimicjax/__init__.py."""
     assert run_python(with_path(SIZES), 300, JAX_PLATFORMS="cpu").endswith("done\n")
 
 
