@@ -13,39 +13,53 @@ from mimicjax.robot import kinematics
 from mimicjax.types import BALL, WRAP, Clip, Clips, Pose, Robot
 
 
-def _velocities(robot: Robot, clip: Clip, joint_quat: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Forward differences at the clip's own rate; the last frame repeats the one before it."""
-    fps = jnp.float32(clip.fps)
-    pos, quat = jnp.asarray(clip.root_pos, jnp.float32), jnp.asarray(clip.root_quat, jnp.float32)
+def _velocities(
+    robot: Robot, fps: jax.Array, pos: jax.Array, quat: jax.Array, joint_quat: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Forward differences of neighbouring frames [F, ...] at the rates fps [F-1,1]: [F-1,3], [F-1,3], [F-1,D]."""
     linear = fps * (pos[1:] - pos[:-1])
     angular = fps * rotation.log(rotation.multiply(quat[1:], rotation.conjugate(quat[:-1])))
     step = rotation.multiply(rotation.conjugate(joint_quat[:-1]), joint_quat[1:])
-    turn = fps * rotation.log(rotation.normalize(step))  # in the child's frame
+    turn = fps[:, :, None] * rotation.log(rotation.normalize(step))  # in the child's frame
     along = jnp.sum(turn * jnp.asarray(robot.joint_axis, jnp.float32), axis=-1)
     columns = []
     for dof, joint in enumerate(robot.dof_joint):
         ball = robot.joint_kinds[joint] == BALL
         columns.append(turn[:, joint, dof - robot.joint_dof[joint]] if ball else along[:, joint])
-    dof_vel = jnp.stack(columns, axis=-1)
-    return tuple(jnp.concatenate([v, v[-1:]]) for v in (linear, angular, dof_vel))
+    return linear, angular, jnp.stack(columns, axis=-1)
 
 
 def pack(robot: Robot, clips: Sequence[Clip]) -> Clips:
-    """Pack clips for the device. Sizes: F = all frames together, M = len(clips)."""
-    fields: dict[str, list] = {name: [] for name in Clips._fields[:6]}
-    for clip in clips:
-        quats = kinematics.dof_quats(robot, jnp.asarray(clip.dof_pos, jnp.float32))
-        linear, angular, dof_vel = _velocities(robot, clip, quats)
-        rows = (clip.root_pos, clip.root_quat, linear, angular, quats, dof_vel)
-        for name, value in zip(fields, rows, strict=True):
-            fields[name].append(np.asarray(value, np.float32))
+    """Pack clips of two frames or more for the device. Sizes: F = all frames together, M = len(clips).
+
+    All frames go through one compiled program: clip by clip, every new length would be compiled anew (seconds a clip).
+    """
     frames = np.asarray([len(clip.root_pos) for clip in clips], np.int32)
+    pos, quat, dofs = (
+        np.concatenate([getattr(clip, name) for clip in clips]).astype(np.float32)
+        for name in ("root_pos", "root_quat", "dof_pos")
+    )
+    fps = np.repeat([clip.fps for clip in clips], frames)[:-1, None].astype(np.float32)
+    ends = np.cumsum(frames) - 1
+    source = np.arange(len(pos))
+    source[ends] -= 1  # the last frame of a clip repeats the one before it
+
+    @jax.jit
+    def derive(fps: jax.Array, pos: jax.Array, quat: jax.Array, dofs: jax.Array, source: jax.Array):
+        joints = kinematics.dof_quats(robot, dofs)
+        return joints, [v[source] for v in _velocities(robot, fps, pos, quat, joints)]
+
+    joints, (linear, angular, dof_vel) = derive(fps, pos, quat, dofs, source)
     weight = np.asarray([clip.weight for clip in clips], np.float64)
     flat = np.asarray([1.0, 1.0, 0.0])
     offset = [flat * (c.root_pos[-1] - c.root_pos[0]) if c.loop == WRAP else 0.0 * flat for c in clips]
-    packed = {name: np.concatenate(values) for name, values in fields.items()}
     return Clips(
-        **{name: jnp.asarray(value) for name, value in packed.items()},
+        root_pos=jnp.asarray(pos),
+        root_quat=jnp.asarray(quat),
+        root_vel=linear,
+        root_ang_vel=angular,
+        joint_quat=joints,
+        dof_vel=dof_vel,
         start=jnp.asarray(np.cumsum(frames) - frames, jnp.int32),
         frames=jnp.asarray(frames, jnp.int32),
         duration=jnp.asarray([c.duration for c in clips], jnp.float32),
@@ -63,7 +77,7 @@ def phase(clips: Clips, clip: jax.Array, time: jax.Array) -> jax.Array:
 
 
 def query(robot: Robot, clips: Clips, clip: jax.Array, time: jax.Array) -> Pose:
-    """The pose of clip [...] int at time [...] s; positions and rotations blended, velocities those of the frame before."""
+    """The pose of clip [...] int at time [...] s; places and rotations blended, velocities from the frame before."""
     place = phase(clips, clip, time) * (clips.frames[clip] - 1).astype(jnp.float32)
     low = place.astype(jnp.int32)
     blend = place - low.astype(jnp.float32)
