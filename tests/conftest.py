@@ -1,0 +1,104 @@
+"""What tests share: JAX on the CPU, the G1, and the clip and states that the golden values were taken from."""
+
+from __future__ import annotations
+
+import functools
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # before jax is imported; tests marked gpu are run with it set
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mimicjax import rotation
+from mimicjax.motion import library
+from mimicjax.robot import kinematics
+from mimicjax.robot.load import load
+from mimicjax.types import CLAMP, WRAP, Clip, Clips, Pose, Robot
+
+
+def exponential(e: np.ndarray) -> np.ndarray:
+    """Quaternions [...,4] of exponential maps [...,3], in double precision."""
+    angle = np.linalg.norm(e, axis=-1, keepdims=True)
+    axis = e / np.where(angle > 0, angle, 1.0)
+    return np.concatenate([np.cos(angle / 2), axis * np.sin(angle / 2)], axis=-1)
+
+
+def synthetic_clip(dofs: int, loop: int = WRAP, frames: int = 31) -> Clip:
+    """The clip S(D) of the golden values: 30 frames a second, one second, every degree of freedom a sine."""
+    t = np.arange(frames) / 30.0
+    w = 2 * np.pi * t
+    root = np.stack([0.8 * t, 0.1 * np.sin(w), 0.78 + 0.02 * np.cos(2 * w)], axis=-1)
+    turn = np.stack([0.1 * np.sin(w), 0.05 * np.cos(w), 0.3 * np.sin(w)], axis=-1)
+    angles = 0.3 * np.sin(w[:, None] + 0.37 * np.arange(dofs))
+    return Clip("synthetic", "", (), 30.0, loop, root, exponential(turn), angles)
+
+
+def perturbed(robot: Robot, pose: Pose) -> Pose:
+    """The state X(t) of the golden values, from the reference at t."""
+    k = jnp.arange(robot.num_dofs)
+    root_pos = pose.root_pos + jnp.asarray([0.05, -0.03, 0.02])
+    root_quat = rotation.multiply(rotation.exp(jnp.asarray([0.1, 0.05, 0.2])), pose.root_quat)
+    dof_pos = pose.dof_pos + 0.02 * jnp.sin(k)
+    joint_quat = kinematics.dof_quats(robot, dof_pos)
+    return Pose(
+        root_pos, root_quat, pose.root_vel + jnp.asarray([0.1, 0.2, 0.3]),
+        pose.root_ang_vel - jnp.asarray([0.2, 0.0, 0.2]), joint_quat, dof_pos, pose.dof_vel + 0.1 * jnp.cos(k),
+        *kinematics.forward(robot, root_pos, root_quat, joint_quat),
+    )  # fmt: skip
+
+
+@functools.cache
+def robot_g1() -> Robot:
+    return load("g1")
+
+
+@functools.cache
+def packed_g1() -> Clips:
+    return library.pack(robot_g1(), [synthetic_clip(29, WRAP), synthetic_clip(29, CLAMP)])
+
+
+@pytest.fixture(scope="session")
+def g1() -> Robot:
+    return robot_g1()
+
+
+@pytest.fixture(scope="session")
+def clips() -> Clips:
+    """S(29) on the G1: clip 0 loops, clip 1 does not."""
+    return packed_g1()
+
+
+@pytest.fixture(scope="session")
+def reference(g1, clips) -> Pose:
+    """The clip at 0.313 s."""
+    return jax.jit(lambda c, t: library.query(g1, c, 0, t))(clips, jnp.float32(0.313))
+
+
+@pytest.fixture(scope="session")
+def simulated(g1, reference) -> Pose:
+    """X(0.313)."""
+    return jax.jit(lambda pose: perturbed(g1, pose))(reference)
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """The comparison used for golden values, which have six decimals: golden(got, want, rtol=1e-4)."""
+
+    def compare(got, want, rtol=1e-4, atol=2e-6):
+        np.testing.assert_allclose(np.asarray(got), np.asarray(want), rtol=rtol, atol=atol)
+
+    return compare
+
+
+@pytest.fixture(scope="session")
+def checksums():
+    """S1, S2 and A of a vector, as the golden values have them."""
+
+    def sums(x) -> tuple[float, float, float]:
+        x = np.asarray(x, np.float64).reshape(-1)
+        return x.sum(), (x * np.sin(np.arange(len(x)) + 1)).sum(), np.abs(x).sum()
+
+    return sums
