@@ -9,6 +9,8 @@ from pathlib import Path
 
 from mimicjax.errors import UserError
 
+SHORT = {"engine": "engine.name"}  # flags that stand for a longer key
+
 
 def main(name: str, function: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:
     """Run a command and give its exit code: 0 done, 2 the user can mend it (one line on stderr), 130 interrupted."""
@@ -34,3 +36,16 @@ def use_compilation_cache() -> None:
 
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     jax.config.update("jax_compilation_cache_dir", str(home / "mimicjax" / "jax"))
+
+
+def long_flags(argv: Sequence[str]) -> list[str]:
+    """Flags as the schema names them: --max-samples becomes --max_samples, --engine becomes --engine.name."""
+    return [_long(word) for word in argv]
+
+
+def _long(word: str) -> str:
+    flag, equals, value = word.partition("=")
+    if not flag.startswith("--") or len(flag) == 2:
+        return word
+    name = flag[2:].replace("-", "_")
+    return f"--{SHORT.get(name, name)}{equals}{value}"

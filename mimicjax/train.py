@@ -11,7 +11,6 @@ from mimicjax.errors import UserError
 from mimicjax.settings import RunSettings
 
 DEFAULT = "add_g1"
-SHORT = {"engine": "engine.name"}  # flags that stand for a longer key
 
 
 def parse(argv: Sequence[str]) -> tuple[RunSettings, Path, bool]:
@@ -25,7 +24,7 @@ def parse(argv: Sequence[str]) -> tuple[RunSettings, Path, bool]:
     parser.add_argument(
         "--resume", nargs="?", const="", metavar="DIR", help="go on with the run in DIR, --out or runs/<config>"
     )
-    argv = [_long(word) for word in argv]
+    argv = commands.long_flags(argv)
     place = _folders(argv)
     resume = place.resume is not None
     out = Path(place.resume or place.out or Path("runs") / Path(place.config).stem)
@@ -35,15 +34,6 @@ def parse(argv: Sequence[str]) -> tuple[RunSettings, Path, bool]:
         argv = [*_without_config(argv), "--config", str(out / "config.yaml")]
     _, settings = config.command_line(parser, RunSettings, argv, DEFAULT)
     return settings, out, resume
-
-
-def _long(word: str) -> str:
-    """The flag as the schema names it: --max-samples is --max_samples, --engine is --engine.name."""
-    flag, equals, value = word.partition("=")
-    if not flag.startswith("--") or len(flag) == 2:
-        return word
-    name = flag[2:].replace("-", "_")
-    return f"--{SHORT.get(name, name)}{equals}{value}"
 
 
 def _folders(argv: Sequence[str]) -> argparse.Namespace:
