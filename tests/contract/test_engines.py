@@ -312,7 +312,7 @@ def test_native_on_four_devices():
 @pytest.mark.slow
 def test_mjx_does_not_hang():
     """With a pool of two threads 128 environments in a scan do (with 64 not always); see mimicjax/__init__.py."""
-    assert run_python(with_path(SIZES), 300, JAX_PLATFORMS="cpu").endswith("done\n")
+    assert run_python(with_path(SIZES), 600, JAX_PLATFORMS="cpu").endswith("done\n")
 
 
 def test_choice(monkeypatch):
