@@ -1,0 +1,94 @@
+"""python -m mimicjax.motion: make, check and look at motion files. Parses, calls, prints; nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if sys.platform == "linux" and not os.environ.get("DISPLAY"):
+    os.environ.setdefault("MUJOCO_GL", "egl")  # read when mujoco is imported
+
+from mimicjax.errors import UserError
+from mimicjax.motion.check import check
+from mimicjax.motion.files import read_clip, write_clip
+from mimicjax.motion.make import MAKERS, make
+from mimicjax.motion.view import view
+from mimicjax.robot.load import load
+
+NAME = "python -m mimicjax.motion"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line; the exit code: 0 fine, 1 a strict check failed, 2 something given cannot be used."""
+    args = _parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=NAME, description="Motion files.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    making = commands.add_parser("make", help="make a motion by code", description="Make a motion by code.")
+    makers = "; ".join(f"{name}: {maker.help}" for name, maker in MAKERS.items())
+    making.add_argument("maker", help=makers)
+    making.add_argument("--robot", default="g1", help="name or path of a robot (default g1)")
+    making.add_argument("--out", type=Path, required=True, help="the .npz file to write")
+    making.add_argument("--force", action="store_true", help="overwrite the file if it exists")
+    for name in dict.fromkeys(name for maker in MAKERS.values() for name in maker.options):
+        takers = {maker: m.options[name] for maker, m in MAKERS.items() if name in m.options}
+        texts = [f"{maker}: {o.help} ({o.low:g} to {o.high:g}, default {o.default:g})" for maker, o in takers.items()]
+        making.add_argument("--" + name.replace("_", "-"), type=float, metavar="X", help="; ".join(texts))
+    making.set_defaults(run=_make)
+    for name, run, text in (("check", _check, "print figures of motion files"), ("view", _view, "draw a motion file")):
+        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        command.add_argument("files", type=Path, nargs="+" if run is _check else 1, help=".npz or MimicKit's .pkl")
+        command.add_argument("--robot", default="g1", help="name or path of a robot (default g1)")
+        command.set_defaults(run=run)
+        if run is _check:
+            command.add_argument("--strict", action="store_true", help="exit code 1 if a figure is beyond its limit")
+        else:
+            command.add_argument("--out", type=Path, required=True, help="video (.mp4, .gif) or picture (.png, .jpg)")
+    return parser
+
+
+def _make(args: argparse.Namespace) -> int:
+    given = {name: vars(args)[name] for m in MAKERS.values() for name in m.options if vars(args)[name] is not None}
+    if args.out.exists() and not args.force:
+        raise UserError(f"{args.out}: exists already; --force overwrites it")
+    options = [text for name, value in given.items() for text in ("--" + name.replace("_", "-"), str(value))]
+    command = [*NAME.split(), "make", args.maker, "--robot", args.robot, "--out", args.out.as_posix(), *options]
+    clip = make(args.maker, load(args.robot), shlex.join(command), **given)
+    write_clip(args.out, clip)
+    print(f"{args.out}: {len(clip.root_pos)} frames, {clip.duration:.3f} s at {clip.fps:g} fps")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    robot, within = load(args.robot), True
+    for file in args.files:
+        clip = read_clip(file, robot)
+        print(f"{file}: {len(clip.root_pos)} frames, {clip.duration:.3f} s at {clip.fps:g} fps")
+        for name, figure in check(robot, clip).items():
+            beyond = figure.value > figure.limit
+            within &= not beyond
+            mark = f"beyond {figure.limit:g}" if beyond else ""
+            print(f"  {name:32s} {figure.value:8.4f} {figure.unit:6s} {mark:12s} {figure.where}".rstrip())
+    return 0 if within or not args.strict else 1
+
+
+def _view(args: argparse.Namespace) -> int:
+    robot = load(args.robot)
+    view(robot, read_clip(args.files[0], robot), args.out)
+    print(args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

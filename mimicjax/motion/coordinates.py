@@ -1,0 +1,33 @@
+"""A clip in MuJoCo's coordinates and bodies in the world, on the host in double precision."""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+
+from mimicjax.motion._numpy_rotation import exp_to_quat
+from mimicjax.types import BALL, FIXED, Clip, Robot
+
+
+def qpos_of(robot: Robot, clip: Clip) -> np.ndarray:
+    """The clip as [F,nq]; its columns are the robot's degrees of freedom (read_clip with robot sees to that)."""
+    columns = [clip.root_pos, clip.root_quat]
+    for kind, first in zip(robot.joint_kinds, robot.joint_dof, strict=True):
+        if kind != FIXED:
+            angles = clip.dof_pos[:, first : first + kind]
+            columns.append(exp_to_quat(angles) if kind == BALL else angles)
+    return np.concatenate(columns, axis=1)
+
+
+def ground_points(robot: Robot, qpos: np.ndarray) -> np.ndarray:
+    """The lowest points of what may touch the ground, [F,P,3] m in the world, in the order of robot.ground_body."""
+    model = mujoco.MjModel.from_xml_path(str(robot.xml))
+    data = mujoco.MjData(model)
+    ids = np.array([model.body(robot.body_names[body]).id for body in robot.ground_body])
+    result = np.zeros((len(qpos), len(ids), 3))
+    for frame in range(len(qpos)):
+        data.qpos[: robot.nq] = qpos[frame]
+        mujoco.mj_kinematics(model, data)
+        result[frame] = data.xpos[ids] + np.einsum("pij,pj->pi", data.xmat[ids].reshape(-1, 3, 3), robot.ground_points)
+    result[..., 2] -= robot.ground_radius
+    return result

@@ -1,0 +1,93 @@
+"""The plan of a walk: where the feet go, how pelvis, waist and arms swing, where the ground should push.
+
+The left foot lands at phase 0 of the cycle, the right one at 0.5. A foot's own phase counts from its landing: it bears
+until OFF, its heel rises about the toe until LIFT, and it swings until 1. Magnitudes follow human gait (Winter 1991).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mimicjax.motion.balance import Plan
+from mimicjax.motion.biped import SIDES, WAIST, Biped
+from mimicjax.motion.curves import ease, glide, quats, rotate, through
+
+OFF, LIFT, TOP, HEEL = 0.53, 0.60, 0.78, 0.97  # of a foot: heel leaves, toe leaves, highest, turns about the heel
+RAMPS = (0.36, 0.48)  # of the swinging foot's speed: shares of the swing that it speeds up and slows down
+SHARE = 0.10  # of the cycle, how long weight is shared at each step: double support is 20 %
+PITCHES = ((OFF, 0.695, 0.90, 1.0), (0.0, 0.65, -0.24, 0.0))  # of the swinging foot: phases, rad (toe down positive)
+ROLL = (0.30, 0.79)  # shares of the way from the ankle to the toe, between which the support rolls
+HALF_WIDTH, TOE_OUT = 0.08, 0.06  # m from the middle to a foot, rad
+BOB = 0.018  # m at 1 m/s; the pelvis is lowest in double support
+YAW, LIST = 0.08, 0.055  # rad, of the pelvis; yaw at 1 m/s
+COUNTER, UPRIGHT, LEAN = 1.6, 0.85, 0.02  # of the torso on the pelvis: shares of its yaw and list, rad forward
+ARM_SWING, ELBOW_SWING = 0.36, 0.14  # rad at 1 m/s
+ARM = {"shoulder_pitch": 0.22, "shoulder_roll": 0.23, "elbow": 0.95}  # rad, left; roll is mirrored
+
+
+def walk(biped: Biped, speed: float, cadence: float, step_height: float, fps: float) -> Plan:
+    """One cycle (two steps): speed m/s, cadence steps/min at 1 m/s, step_height m that the swinging foot clears.
+
+    Cadence grows with the square root of speed, and step length too, as people's do.
+    """
+    count = round(120.0 / (cadence * speed**0.5) * fps)
+    phase = np.arange(count) / count
+    stride = speed * count / fps
+    scale = stride / 1.04  # of what grows with the stride
+    feet = [foot_path(biped, side, phase + 0.5 * side, stride, step_height, scale) for side in range(2)]
+    turn = 2.0 * np.pi * (phase - 0.005)
+    root = np.zeros((count, 3))
+    root[:, 0] = stride * (phase - 0.25)
+    root[:, 2] = -BOB * scale * np.cos(2.0 * turn)
+    yaw, roll = -YAW * scale * np.cos(turn), LIST * np.sin(turn)
+    dofs = np.zeros((count, biped.robot.num_dofs))
+    for name, angle in zip(WAIST, (-COUNTER * yaw, -UPRIGHT * roll, LEAN), strict=True):
+        dofs[:, biped.dof(name)] = angle
+    swing_arms(biped, dofs, turn, scale)
+    foot_pos, foot_quat = (np.stack(both, axis=1) for both in zip(*feet, strict=True))
+    return Plan(
+        fps, root, quats(yaw, np.zeros(count), roll), foot_pos, foot_quat, dofs,
+        support_path(biped, phase, stride), np.array([stride, 0.0, 0.0]),
+    )  # fmt: skip
+
+
+def foot_path(
+    biped: Biped, side: int, phase: np.ndarray, stride: float, height: float, scale: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions [F,3] m and rotations [F,4] of a foot body; phase [F] counts from its landing at x = 0 (left)."""
+    cycle, own = np.floor(phase), phase % 1.0
+    yaw = np.full(len(own), TOE_OUT if side == 0 else -TOE_OUT)
+    pitch = scale * through(own, *PITCHES)
+    rotation = quats(yaw, pitch, np.zeros(len(own)))
+    # the pitch turns about the toe at the start of the swing, about the heel at its end
+    pivot = biped.toe + ease((own - LIFT) / (HEEL - LIFT))[:, None] * (biped.heel - biped.toe)
+    place = pivot.copy()
+    place[:, 0] = cycle * stride - 0.5 * stride * side + stride * glide((own - LIFT) / (1.0 - LIFT), *RAMPS)
+    place[:, 1] = HALF_WIDTH if side == 0 else -HALF_WIDTH
+    place[:, 2] = biped.sole + pivot[:, 2] + height * through(own, (LIFT, TOP, 1.0), (0.0, 1.0, 0.0))
+    flat = quats(yaw, 0.0 * yaw, 0.0 * yaw)
+    place[:, :2] += rotate(flat, pivot * [1.0, 1.0, 0.0])[:, :2]
+    return place - rotate(rotation, pivot), rotation
+
+
+def swing_arms(biped: Biped, dofs: np.ndarray, turn: np.ndarray, scale: float) -> None:
+    """Sets the arms' columns of dofs [F,D]: each arm swings against its leg, the elbow bends more in front."""
+    for sign, side in zip((1.0, -1.0), SIDES, strict=True):
+        back = sign * np.cos(turn - 0.15)  # 1: the arm is behind, the leg of its side in front
+        pitch = ARM["shoulder_pitch"] + ARM_SWING * scale * back
+        elbow = ARM["elbow"] + ELBOW_SWING * scale * back
+        for part, angle in zip(ARM, (pitch, sign * ARM["shoulder_roll"], elbow), strict=True):
+            dofs[:, biped.dof(f"{side}_{part}_joint")] = angle
+
+
+def support_path(biped: Biped, phase: np.ndarray, stride: float) -> np.ndarray:
+    """Where the ground pushes, [F,2] m: rolls along a foot, and over to the next while weight is shared."""
+    step = np.floor(2.0 * phase)  # 0: the left foot has landed last, 1: the right one
+    since = phase - 0.5 * step
+    share = ease(since / SHARE)
+    first, last = (ahead * biped.toe[0] for ahead in ROLL)
+    roll = (last - first) / (0.5 + SHARE)
+    new = 0.5 * stride * step + first + roll * since
+    old = 0.5 * stride * (step - 1.0) + first + roll * (since + 0.5)
+    y = HALF_WIDTH * (1.0 - 2.0 * step)
+    return np.stack([share * new + (1.0 - share) * old, (2.0 * share - 1.0) * y], axis=1)

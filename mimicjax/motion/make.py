@@ -1,0 +1,96 @@
+"""Motions made by code: a maker plans feet, posture and support; inverse kinematics and dynamics do the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from mimicjax.errors import UserError, nearest
+from mimicjax.motion import balance, biped, gait, squat
+from mimicjax.types import CLAMP, WRAP, Clip, Robot
+
+
+class Option(NamedTuple):
+    """A number that a maker takes."""
+
+    default: float
+    low: float
+    high: float
+    help: str  # with its unit
+
+
+class Maker(NamedTuple):
+    """A motion that can be made: plan(biped, **options) with every option given."""
+
+    help: str
+    loop: int
+    options: dict[str, Option]
+    plan: Callable[..., balance.Plan]
+
+
+MAKERS = {
+    "walk": Maker(
+        "walks straight ahead; one cycle of two steps, loops",
+        WRAP,
+        {
+            "speed": Option(1.0, 0.3, 1.1, "m/s"),
+            "cadence": Option(115.0, 108.0, 150.0, "steps per minute at 1 m/s; grows with the square root of speed"),
+            "step_height": Option(0.05, 0.04, 0.12, "m that the swinging foot clears"),
+            "fps": Option(120.0, 24.0, 500.0, "frames per second"),
+        },
+        gait.walk,
+    ),
+    "squat": Maker(
+        "stands, squats reaching forward with both arms, stands; does not loop",
+        CLAMP,
+        {
+            "depth": Option(0.32, 0.05, 0.34, "m that the pelvis goes down"),
+            "fps": Option(60.0, 24.0, 500.0, "frames per second"),
+        },
+        squat.squat,
+    ),
+}
+
+
+def make(maker: str, robot: Robot, command: str = "", **options: float) -> Clip:
+    """The clip that `maker` (see MAKERS) makes for a robot; its first frame is at x = 0, heading along x.
+
+    Options have the maker's units and default to its defaults; `command` is kept in the clip as its maker.
+    Raises UserError for an unknown maker or option, a value out of range, or a robot that cannot do it.
+    """
+    if maker not in MAKERS:
+        raise UserError(f"unknown maker {maker!r}{nearest(maker, MAKERS)}; makers: {', '.join(MAKERS)}")
+    known = MAKERS[maker].options
+    for name, value in options.items():
+        if name not in known:
+            raise UserError(f"{maker} has no option {_flag(name)}; it has {', '.join(map(_flag, known))}")
+        low, high = known[name].low, known[name].high
+        if not low <= value <= high:
+            raise UserError(f"{maker}: {_flag(name)} is {value:g}; allowed: {low:g} to {high:g} {known[name].help}")
+    values = {name: option.default for name, option in known.items()} | options
+    body = biped.measure(robot)
+    plan = MAKERS[maker].plan(body, **values)
+    qpos = balance.solve(body, plan)
+    last = qpos[:1] + np.pad(plan.travel, (0, qpos.shape[1] - 3))
+    qpos = np.concatenate([qpos, last]) - np.eye(1, qpos.shape[1]) * qpos[0, 0]
+    _check_limits(robot, maker, qpos[:, 7:])
+    return Clip(
+        name=maker, robot=robot.name, dof_names=robot.dof_names, fps=values["fps"], loop=MAKERS[maker].loop,
+        root_pos=qpos[:, :3], root_quat=qpos[:, 3:7], dof_pos=qpos[:, 7:], maker=command, licence="MIT",
+    )  # fmt: skip
+
+
+def _check_limits(robot: Robot, maker: str, dof_pos: np.ndarray) -> None:
+    over = np.maximum(dof_pos - robot.dof_range[:, 1], robot.dof_range[:, 0] - dof_pos).max(axis=0)
+    if over.max() > 0.0:
+        joint = robot.dof_names[int(over.argmax())]
+        raise UserError(
+            f"{maker}: {joint} of robot {robot.name} would leave its limits by {over.max():.3f} rad; "
+            "ask for less speed, height or depth, or more steps per minute"
+        )
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
