@@ -114,8 +114,17 @@ def _done(one: _One, motion: Motion, state: EnvState, time: jax.Array, pose: Pos
     return jnp.where(one.failed(pose, reference) | state.physics.unstable, FAILED, done).astype(jnp.int8)
 
 
+def _sound(one: _One, physics: Physics) -> Physics:
+    """Physics that is not finite is unstable and in the start pose: no term, normaliser or gradient meets a NaN."""
+    fine = jnp.all(jnp.isfinite(physics.qpos)) & jnp.all(jnp.isfinite(physics.qvel))
+    return physics._replace(
+        qpos=jnp.where(fine, physics.qpos, one.robot.start_qpos), qvel=jnp.where(fine, physics.qvel, 0.0),
+        unstable=physics.unstable | ~fine,
+    )  # fmt: skip
+
+
 def _after(one: _One, motion: Motion, state: EnvState):
-    state = state._replace(step=state.step + 1)
+    state = state._replace(step=state.step + 1, physics=_sound(one, state.physics))
     time = state.start + one.dt * state.step.astype(jnp.float32)
     pose = kinematics.pose_of(one.robot, state.physics.qpos, state.physics.qvel)
     reference, targets, phase = _reference(one, motion, state.clip, time)
