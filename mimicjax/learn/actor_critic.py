@@ -148,7 +148,10 @@ def update_actor(
         picked = jax.tree.map(lambda x: x[rows], batch._replace(critic_obs=batch.target))
         (_, info), grads = jax.value_and_grad(_actor_loss, has_aux=True)(params, settings, algorithm, picked)
         changes, opt = optimizer.update(parallel.mean(grads, axis), opt, params)
-        return (optax.apply_updates(params, changes), opt), info
+        changed = optax.apply_updates(params, changes)
+        if settings.std.mode != "trained":  # it has no gradient, but weight decay would move it
+            changed = {**changed, "log_std": params["log_std"]}
+        return (changed, opt), info
 
     order = minibatch.indices(key, len(batch.target), envs, settings.actor)
     (params, opt), stats = minibatch.descend(step, (state.actor, state.actor_opt), order)
