@@ -1,0 +1,243 @@
+"""Minibatches, replay, optimisers, normalisers, annealing and adaptive rates, each against a computation by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from mimicjax.errors import UserError
+from mimicjax.learn import actor_critic, losses, minibatch, networks, normalizers, optimizers, replay, returns
+from mimicjax.learn.algorithms import ALGORITHMS
+from mimicjax.learn.reward_models import add
+from mimicjax.run.iteration import explore
+from mimicjax.settings import DiscSettings, LearnSettings, OptimizerSettings, StdSettings
+
+SMALL = LearnSettings(actor_hidden=[8], critic_hidden=[8])
+KEY = jax.random.key(0)
+
+
+def agent_of(settings=SMALL, obs=3, actions=2):
+    return actor_critic.init(KEY, settings, obs, obs, actions)
+
+
+# minibatches
+
+
+@pytest.mark.parametrize(("samples", "envs", "size", "epochs", "steps"), [
+    (96, 12, 2.0, 5, 20), (96, 12, 4.0, 1, 2), (32, 8, 100.0, 3, 3), (96, 12, 2.0, 0, 0),
+])  # fmt: skip
+def test_minibatches_hold_each_sample_once_an_epoch(samples, envs, size, epochs, steps):
+    settings = OptimizerSettings(batch_size=size, epochs=epochs)
+    rows = minibatch.indices(KEY, samples, envs, settings)
+    assert rows.shape == (steps, min(samples, int(size * envs)))
+    counts = np.bincount(np.asarray(rows).reshape(-1), minlength=samples)
+    np.testing.assert_array_equal(counts, np.full(samples, epochs))
+
+
+def test_minibatches_that_do_not_divide_straddle_permutations():
+    rows = np.asarray(minibatch.indices(KEY, 100, 12, OptimizerSettings(batch_size=2.0, epochs=2)))
+    assert rows.shape == (10, 24)  # ceil(100 / 24) steps an epoch
+    for part in np.split(rows.reshape(-1)[:200], 2):
+        np.testing.assert_array_equal(np.sort(part), np.arange(100))
+    assert np.bincount(rows.reshape(-1)).max() == 3
+
+
+def test_descend_averages_statistics_and_may_do_nothing():
+    step = lambda carry, x: (carry + x, {"x": x})  # noqa: E731
+    carry, stats = minibatch.descend(step, jnp.float32(1), jnp.asarray([1.0, 2, 3]))
+    assert carry == 7 and stats["x"] == 2
+    assert minibatch.descend(step, jnp.float32(1), jnp.zeros((0,))) == (1, {})
+
+
+# replay
+
+
+def test_replay_fills_then_takes_a_few():
+    rows = lambda first, n: jnp.arange(first, first + n, dtype=jnp.float32)[:, None]  # noqa: E731
+    ring = replay.make(10, 1)
+    for first in (0, 4):
+        ring = replay.push(ring, KEY, rows(first, 4), 2)
+    assert int(ring.count) == 8 and sorted(np.asarray(ring.rows[:8, 0])) == list(range(8))
+    ring = replay.push(ring, KEY, rows(8, 4), 2)  # all of it: two rows of the first batch are overwritten
+    held = set(np.asarray(ring.rows[:, 0]).tolist())
+    assert int(ring.count) == 10 and int(ring.cursor) == 2 and {8, 9, 10, 11} <= held
+    later = replay.push(ring, KEY, rows(100, 4), 2)
+    fresh = np.asarray(later.rows[:, 0]) >= 100
+    np.testing.assert_array_equal(np.flatnonzero(fresh), [2, 3])
+    assert int(later.count) == 10 and int(later.cursor) == 4
+
+
+def test_replay_samples_only_what_is_stored():
+    ring = replay.push(replay.make(10, 1), KEY, jnp.asarray([[5.0], [6.0], [7.0]]), 1)
+    drawn = np.asarray(replay.sample(ring, KEY, 300))[:, 0]
+    np.testing.assert_allclose(np.bincount(drawn.astype(int), minlength=8)[5:] / 300, np.full(3, 1 / 3), atol=0.1)
+    assert set(drawn.tolist()) == {5, 6, 7}
+
+
+def test_a_rollout_must_fit_the_replay_buffer():
+    with pytest.raises(UserError, match="learn.disc.buffer_size is 100"):
+        add(dataclasses.replace(SMALL, disc=DiscSettings(buffer_size=100)), 5, 8)
+
+
+# optimisers
+
+
+def walk(settings, gradients, start=1.0):
+    optimizer, params = optimizers.make(settings), jnp.asarray([start])
+    state = optimizer.init(params)
+    for gradient in gradients:
+        changes, state = optimizer.update(jnp.asarray([gradient]), state, params)
+        params = optax.apply_updates(params, changes)
+    return float(params[0])
+
+
+def test_sgd_has_momentum_and_coupled_decay():
+    weight, speed = 1.0, 0.0
+    for gradient in (0.5, -1.0, 2.0):
+        speed = 0.9 * speed + (gradient + 0.2 * weight)
+        weight -= 0.1 * speed
+    settings = OptimizerSettings(type="SGD", learning_rate=0.1, weight_decay=0.2)
+    np.testing.assert_allclose(walk(settings, (0.5, -1.0, 2.0)), weight, rtol=1e-6)
+
+
+def test_adam_is_adamw():
+    weight, first, second = 1.0, 0.0, 0.0
+    for t, gradient in enumerate((0.5, -1.0, 2.0), 1):
+        first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
+        change = first / (1 - 0.9**t) / (np.sqrt(second / (1 - 0.999**t)) + 1e-8)
+        weight -= 0.1 * (change + 0.2 * weight)
+    settings = OptimizerSettings(type="Adam", learning_rate=0.1, weight_decay=0.2)
+    np.testing.assert_allclose(walk(settings, (0.5, -1.0, 2.0)), weight, rtol=1e-5)
+
+
+def test_gradients_are_clipped_before_decay_is_added():
+    settings = OptimizerSettings(type="SGD", learning_rate=0.1, weight_decay=0.2, grad_clip=0.3)
+    np.testing.assert_allclose(walk(settings, (5.0,)), 1 - 0.1 * (0.3 + 0.2), rtol=1e-6)
+
+
+# over devices: vmap with a named axis is two devices
+
+
+def test_normalisers_over_devices_are_those_of_all_samples():
+    batch, active = jax.random.normal(KEY, (2, 6, 3)), jnp.asarray(True)
+
+    def both(x, axis=None):
+        moments = normalizers.update(normalizers.moments(3), x, active, axis)
+        return moments, normalizers.update_magnitude(normalizers.magnitude(3), x, active, axis)
+
+    split = jax.vmap(lambda x: both(x, "d"), axis_name="d")(batch)
+    for got, want in zip(jax.tree.leaves(split), jax.tree.leaves(both(batch)), strict=True):
+        np.testing.assert_allclose(got, np.stack([want, want]), rtol=1e-5)
+
+
+def test_frozen_normalisers_keep_every_bit():
+    state = normalizers.update(normalizers.moments(2), jnp.ones((4, 2)), jnp.asarray(True))
+    again = normalizers.update(state, jnp.full((4, 2), 9.0), jnp.asarray(False))
+    for got, want in zip(again, state, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_advantages_over_devices():
+    advantage, random = jax.random.normal(KEY, (2, 50)), jnp.ones((2, 50), bool)
+    split = jax.vmap(lambda a, r: returns.normalize_advantages(a, r, 4.0, "d"), axis_name="d")(advantage, random)
+    whole = returns.normalize_advantages(advantage, random, 4.0)
+    np.testing.assert_allclose(split, whole, rtol=0.02)  # each device takes n - 1 of its own n samples
+
+
+# exploration
+
+
+def test_exploration_probability():
+    settings = dataclasses.replace(SMALL, exp_prob_beg=1.0, exp_prob_end=0.2, exp_anneal_samples=100.0)
+    got = [float(explore(settings, jnp.float32(samples))) for samples in (0, 50, 100, 1e6)]
+    np.testing.assert_allclose(got, [1.0, 0.6, 0.2, 0.2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+def test_actions_are_sampled_with_a_probability(probability):
+    settings = dataclasses.replace(SMALL, std=StdSettings(begin=0.5))
+    agent = agent_of(settings)
+    obs = {"actor": jnp.tile(jnp.asarray([0.3, -0.2, 0.1]), (4000, 1))}
+    action, log_prob, random = actor_critic.act(agent, settings, obs, jax.random.split(KEY, 4000), probability)
+    mean = actor_critic.mode(agent, settings, obs)
+    np.testing.assert_allclose(np.mean(random), probability, atol=0.03)
+    np.testing.assert_array_equal(np.asarray(action == mean).all(axis=-1), ~np.asarray(random))
+    np.testing.assert_allclose(log_prob, networks.log_prob(mean, agent.actor["log_std"], action), rtol=1e-6)
+    if probability == 1.0:
+        np.testing.assert_allclose(np.std(action - mean, axis=0), 0.5, rtol=0.05)
+
+
+def test_samples_with_the_mode_teach_the_policy_nothing():
+    old, new = jnp.zeros(4), jnp.asarray([0.1, 0.5, -0.5, 9.0])
+    random = jnp.asarray([True, True, True, False])
+    loss, info = losses.ppo(new, old, jnp.asarray([1.0, 1.0, -1.0, 100.0]), random, 0.2)
+    np.testing.assert_allclose(loss, -(np.exp(0.1) + 1.2 - 0.8) / 3, rtol=1e-6)
+    np.testing.assert_allclose(info["Clip_Frac"], 2 / 3, rtol=1e-6)
+    np.testing.assert_allclose(info["Imp_Ratio"], (np.exp(0.1) + np.exp(0.5) + np.exp(-0.5)) / 3, rtol=1e-6)
+
+
+def test_first_weights():
+    params = networks.MLP((400,), 3, output_scale=0.01).init(KEY, jnp.zeros(100))["params"]
+    hidden, last = params["Dense_0"]["kernel"], params["last"]["kernel"]
+    assert 0.099 < float(jnp.max(jnp.abs(hidden))) <= 0.1  # 1 / sqrt(100)
+    assert 0.0098 < float(jnp.max(jnp.abs(last))) <= 0.01
+    assert not params["Dense_0"]["bias"].any() and not params["last"]["bias"].any()
+
+
+# standard deviation and rate
+
+
+@pytest.mark.parametrize(("failures", "moves"), [(0, True), (1, True), (4, False)])
+def test_annealing_goes_on_while_failures_are_rare(failures, moves):
+    """200 control steps: a failure in more than 100 of them is rare."""
+    std = StdSettings(mode="annealed", begin=0.4, end=0.1, anneal_iterations=4, success_length=100.0)
+    settings = dataclasses.replace(SMALL, std=std)
+    failed = jnp.arange(200).reshape(20, 10) < failures
+    agent = actor_critic.anneal(agent_of(settings), settings, failed, None)
+    assert float(agent.progress) == (0.25 if moves else 0.0)
+    want = 0.4 * 0.25 ** (0.25 if moves else 0.0)  # geometric
+    np.testing.assert_allclose(jnp.exp(agent.actor["log_std"]), want, rtol=1e-5)
+    for _ in range(9):
+        agent = actor_critic.anneal(agent, settings, jnp.zeros((20, 10), bool), None)
+    np.testing.assert_allclose(jnp.exp(agent.actor["log_std"]), 0.1, rtol=1e-5)
+
+
+def updated(settings, gap=0.0, advantage=1.0):
+    """The agent after an update with 32 samples, whose old log-probabilities are `gap` lower than the policy's own."""
+    agent, keys = agent_of(settings), jax.random.split(KEY, 32)
+    obs = jax.random.normal(KEY, (32, 3))
+    action, log_prob, random = actor_critic.act(agent, settings, {"actor": obs}, keys, 1.0)
+    flat = jnp.full(32, advantage)
+    batch = actor_critic.Batch(obs, obs, action, log_prob - gap, random, flat, flat)
+    return agent, *actor_critic.update_actor(KEY, agent, settings, ALGORITHMS["DeepMimic"], batch, 8, None)
+
+
+@pytest.mark.parametrize(("gap", "rate", "want"), [
+    (1.0, 1e-4, 1e-4 / 1.5), (0.0, 1e-4, 1.5e-4), (1.0, 2.5e-5, 2e-5), (0.0, 9e-4, 1e-3), (0.1414, 1e-4, 1e-4),
+])  # fmt: skip
+def test_rate_follows_the_kl(gap, rate, want):
+    """A KL far over the target lowers the rate, far under it raises it; gap 0.1414 is a KL of 0.01, on the target."""
+    settings = dataclasses.replace(SMALL, target_kl=0.01, actor=OptimizerSettings(learning_rate=rate))
+    _, agent, stats = updated(settings, gap, advantage=0.0)
+    np.testing.assert_allclose(agent.actor_opt.hyperparams["learning_rate"], want, rtol=1e-5)
+    assert stats["KL"] > 0.3 if gap == 1.0 else stats["KL"] < 0.012
+
+
+def test_rate_stays_without_a_target():
+    _, agent, _ = updated(dataclasses.replace(SMALL, actor=OptimizerSettings(learning_rate=1e-4)), 1.0)
+    np.testing.assert_allclose(agent.actor_opt.hyperparams["learning_rate"], 1e-4, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("mode", "moves"), [("fixed", False), ("annealed", False), ("trained", True)])
+@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+def test_only_a_trained_standard_deviation_is_trained(mode, moves, kind):
+    """Weight decay too must leave it alone: it has no gradient, but it is a parameter."""
+    actor = OptimizerSettings(type=kind, learning_rate=1e-2, weight_decay=0.1)
+    before, after, _ = updated(dataclasses.replace(SMALL, std=StdSettings(mode=mode), actor=actor))
+    assert bool(jnp.any(before.actor["log_std"] != after.actor["log_std"])) == moves
+    assert jnp.any(before.actor["net"]["params"]["last"]["kernel"] != after.actor["net"]["params"]["last"]["kernel"])
