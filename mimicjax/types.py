@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-Array = jax.Array | np.ndarray
+Array = jax.Array  # inside host callbacks the same fields hold numpy arrays
 
 FIXED, HINGE, BALL = 0, 1, 3  # joint kinds; the value is the number of degrees of freedom
 CLAMP, WRAP = 0, 1  # loop modes of a clip
