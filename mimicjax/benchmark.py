@@ -1,0 +1,204 @@
+"""python -m mimicjax.benchmark: control steps per second of physics, with policy, and of whole training."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mimicjax import commands, config
+from mimicjax.errors import UserError, nearest
+from mimicjax.settings import RunSettings
+
+DEFAULT = "deepmimic_g1"
+FEW = 32  # environments of MJX on a CPU, where it is a tenth as fast as the native engine
+COLUMNS = (
+    "engine", "envs", "physics", "+ policy", "+ training", "policy/physics", "training/physics", "compile",
+    "memory/env", "device peak",
+)  # fmt: skip
+
+
+class Request(NamedTuple):
+    """What the command line asks for."""
+
+    settings: RunSettings
+    engines: tuple[str, ...]  # () for all that can run here
+    num_envs: tuple[int, ...]  # () for what suits the machine
+    seconds: float
+    json: Path | None
+    config: str
+
+
+def parse(argv: Sequence[str]) -> Request:
+    """The request of a command line. Raises UserError."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mimicjax.benchmark", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Measure control steps per second (of all environments together): physics alone, rollouts with\n"
+        "policy, whole training. All in one run, in turns. --num-envs takes a list too: --num-envs 256,1024.",
+        epilog="configs: " + ", ".join(config.available()),
+    )  # fmt: skip
+    parser.add_argument("--engines", metavar="LIST", default="", help="native,mjx-jax,mjx-warp (all that can run here)")
+    parser.add_argument("--seconds", type=float, default=10.0, help="to measure each number (%(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything that was measured to FILE")
+    argv, counts = _take_counts(commands.long_flags(argv))
+    given, settings = config.command_line(parser, RunSettings, argv, DEFAULT)
+    if given.seconds <= 0:
+        raise UserError(f"--seconds: given {given.seconds:g}, allowed is a number above 0")
+    engines = tuple(given.engines.split(",")) if given.engines else ()
+    allowed = ("native", "mjx-jax", "mjx-warp")
+    for name in engines:
+        if name not in allowed:
+            raise UserError(f"--engines: given {name!r}, allowed are {', '.join(allowed)}{nearest(name, allowed)}")
+    if not engines and settings.engine.name != "auto":
+        engines = (settings.engine.name,)
+    counts = counts or ((settings.num_envs,) if settings.num_envs else ())
+    return Request(settings, engines, counts, given.seconds, given.json, Path(given.config).stem)
+
+
+def _take_counts(argv: list[str]) -> tuple[list[str], tuple[int, ...]]:
+    """--num_envs with several numbers, which no config key takes: (argv without it, the numbers)."""
+    for place, word in enumerate(argv):
+        flag, equals, value = word.partition("=")
+        if flag != "--num_envs":
+            continue
+        length = 1 if equals else 2
+        text = value if equals else "".join(argv[place + 1 : place + 2])
+        if "," in text:
+            parts = [part.strip() for part in text.split(",")]
+            if not all(part.isdecimal() and int(part) > 0 for part in parts):
+                raise UserError(f"--num-envs: given {text!r}, allowed are whole numbers above 0, separated by commas")
+            return argv[:place] + argv[place + length :], tuple(map(int, parts))
+    return argv, ()
+
+
+def settings_of(request: Request) -> tuple[list[RunSettings], list[str]]:
+    """The settings to measure, one for each engine and number of environments; and notes on engines left out."""
+    import jax
+
+    from mimicjax.engine import choose, mjx
+
+    on_cpu = jax.devices()[0].platform == "cpu"
+    found, notes = [], []
+    for name in request.engines or choose.NAMES:
+        engine = dataclasses.replace(request.settings.engine, name=name)
+        if not request.engines and name == "mjx-warp" and (on_cpu or not mjx.has_warp()):
+            notes.append("mjx-warp left out: " + ("no NVIDIA GPU" if on_cpu else "Warp is not installed"))
+            continue
+        try:
+            choose.choose(engine)
+        except UserError as error:
+            if request.engines:
+                raise
+            notes.append(f"{name} left out: {error}")
+            continue
+        few = (FEW * len(jax.devices()),) if on_cpu and name != "native" else (0,)
+        found += [
+            dataclasses.replace(request.settings, engine=engine, num_envs=n) for n in request.num_envs or few
+        ]  # fmt: skip
+    return found, notes
+
+
+def measure(settings: RunSettings, seconds: float) -> dict[str, Any]:
+    """Everything about one engine and number of environments, as plain data."""
+    import jax
+
+    from mimicjax import build
+    from mimicjax.engine import scene
+    from mimicjax.run import devices, machine, throughput
+
+    begin = time.perf_counter()
+    world = build.world(settings)
+    parts = build.parts(world)
+    chunk, place = devices.compiled(parts, world.devices)
+    state = jax.block_until_ready(build.first_state(world, parts))
+    setup = time.perf_counter() - begin
+    engine, robot, count = world.settings.engine, world.robot, world.settings.num_envs
+    pushed = throughput.drive(robot, world.motion, count, world.env.dt)
+    if engine.name == "native":
+        model = scene.build(robot, engine)
+        physics = throughput.native_physics(model, pushed, scene.substeps(engine), engine.threads)
+    else:
+        physics = throughput.compiled_physics(parts.engine, pushed, len(robot.wrench_bodies), world.devices)
+    size = throughput.bytes_per_env(parts, world.motion, state)
+    cases = [
+        physics, throughput.policy(parts, world.motion, state, world.devices),
+        throughput.training(parts, chunk, world.motion, place(build.first_state(world, parts))),
+    ]  # fmt: skip
+    rates = throughput.measure(cases, seconds)
+    return {
+        "engine": engine.name, "num_envs": count, "devices": len(world.devices),
+        "steps_per_second": {name: statistics.median(each.rate) for name, each in rates.items()},
+        "policy_of_physics": throughput.ratio(rates, "policy", "physics"),
+        "training_of_physics": throughput.ratio(rates, "training", "physics"),
+        "rounds": {name: each._asdict() for name, each in rates.items()},
+        "setup_seconds": setup, "compile_seconds": {case.name: case.compile_seconds for case in cases},
+        "bytes_per_env": size, "device_peak_bytes": throughput.device_peak(world.devices),
+        "process_peak_bytes_so_far": machine.peak_rss(),
+    }  # fmt: skip
+
+
+def row(found: dict[str, Any]) -> tuple[str, ...]:
+    """The cells of a measurement, as COLUMNS."""
+    rate, size, peak = found["steps_per_second"], found["bytes_per_env"], found["device_peak_bytes"]
+    return (
+        found["engine"], str(found["num_envs"]), *(f"{rate[name]:,.0f}" for name in ("physics", "policy", "training")),
+        f"{found['policy_of_physics']:.2f}", f"{found['training_of_physics']:.2f}",
+        f"{found['compile_seconds']['training']:.1f} s", f"{sum(size.values()) / 1024:.0f} KiB",
+        f"{peak / 2**20:,.0f} MiB" if peak else "-",
+    )  # fmt: skip
+
+
+def show(rows: Sequence[Sequence[str]]) -> None:
+    """Print the table: drawn on a terminal, plain columns elsewhere."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(title="control steps per second, all environments together")
+        for number, name in enumerate(COLUMNS):
+            table.add_column(name, justify="right" if number else "left")
+        for cells in rows:
+            table.add_row(*cells)
+        Console().print(table)
+        return
+    widths = [max(len(cells[i]) for cells in (COLUMNS, *rows)) for i in range(len(COLUMNS))]
+    for cells in (COLUMNS, *rows):
+        print("  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Measure as the command line says and print the table."""
+    request = parse(argv)
+    import jax
+
+    from mimicjax.files import replace_text
+    from mimicjax.run import machine
+
+    jax.config.update("jax_enable_compilation_cache", False)  # else compile times tell what was compiled before
+    facts = machine.facts()
+    todo, notes = settings_of(request)
+    for note in (machine.line(facts), *notes):
+        print(note, flush=True)
+    results = []
+    for settings in todo:
+        print(f"measuring {settings.engine.name} ...", file=sys.stderr, flush=True)
+        results.append(measure(settings, request.seconds))
+    show([row(found) for found in results])
+    print(f"most memory of this process: {machine.peak_rss() / 2**20:,.0f} MiB; load at the end {machine.load():g}")
+    if request.json:
+        data = {**facts, "load_after": machine.load(), "config": request.config, "seconds": request.seconds}
+        try:
+            replace_text(request.json, json.dumps({**data, "results": results}, indent=1) + "\n")
+        except OSError as error:
+            raise UserError(f"--json: {request.json} cannot be written: {error.strerror or error}") from None
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(commands.main("benchmark", run))

@@ -1,0 +1,217 @@
+"""How fast the parts of training run: physics alone, with environment and policy, and whole training.
+
+Every measurement is a `Case`; `measure` runs all of them in turns, so that whatever else the machine does meanwhile
+falls on all alike and ratios hold even where rates drift.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+from mujoco.batch import Batch
+
+from mimicjax.engine import native
+from mimicjax.env import env as environment
+from mimicjax.env.env import Motion
+from mimicjax.learn import actor_critic
+from mimicjax.motion import library
+from mimicjax.robot import actuation, kinematics
+from mimicjax.run import rollout
+from mimicjax.run.devices import AXIS
+from mimicjax.run.iteration import Parts
+from mimicjax.settings import ActionSettings
+from mimicjax.types import Engine, Physics, Robot, TrainState
+
+STEPS = 16  # control steps from one reset to the next when physics runs alone: open loop, the robot would fall later
+NOISE = 0.1  # rad, standard deviation of the targets about the reference, as a policy that learns explores
+
+Devices = Sequence[Any]  # of jax.Device, which type checkers take for a variable
+
+
+class Case(NamedTuple):
+    """Something to time."""
+
+    name: str
+    run: Callable[[int], None]  # so many passes; returns when they are done
+    steps: int  # control steps of all environments in a pass
+    compile_seconds: float = 0.0
+
+
+class Drive(NamedTuple):
+    """States on the reference and controls from there on, the same for every engine."""
+
+    qpos: np.ndarray  # [B,nq]
+    qvel: np.ndarray  # [B,nv]
+    ctrl: np.ndarray  # [STEPS,B,D] rad
+
+
+def drive(
+    robot: Robot, motion: Motion, num_envs: int, dt: float, steps: int = STEPS, noise: float = NOISE, seed: int = 0
+) -> Drive:
+    """States at random times of the clips, and targets one step (dt, s) ahead of the reference, with noise (rad)."""
+    target = actuation.make(robot, ActionSettings(mode="reference", velocity_lead=1.0))
+
+    @jax.jit
+    def make(key: jax.Array, motion: Motion):
+        draw, rattle = jax.random.split(key)
+        keys = jax.random.split(draw, num_envs)
+        clip, start = jax.vmap(lambda k: library.sample(environment.clips_of(motion), k))(keys)
+        qpos, qvel = kinematics.qpos_of(robot, environment.poses_at(robot, motion, clip, start))
+        when = start + dt * (1 + jnp.arange(steps, dtype=jnp.float32))[:, None]
+        ahead = environment.poses_at(robot, motion, jnp.broadcast_to(clip, when.shape), when)
+        return qpos, qvel, target(noise * jax.random.normal(rattle, (steps, num_envs, robot.num_dofs)), ahead)
+
+    return Drive(*(np.asarray(x) for x in make(jax.random.key(seed), motion)))
+
+
+def native_physics(model: mujoco.MjModel, pushed: Drive, substeps: int, threads: int = 0) -> Case:
+    """MuJoCo's C engine in a bare loop: nothing around it, not even a compiled program."""
+    native.quiet()
+    batch = Batch(model, len(pushed.qpos), threads)
+    qpos, qvel, warmstart, ctrl = (batch.bind(name) for name in ("qpos", "qvel", "qacc_warmstart", "ctrl"))
+    targets = pushed.ctrl.astype(np.float64)
+
+    def run(passes: int) -> None:
+        for _ in range(passes):
+            qpos[:], qvel[:], warmstart[:] = pushed.qpos, pushed.qvel, 0.0
+            for row in targets:
+                ctrl[:] = row
+                batch.step(nstep=substeps)
+
+    return Case("physics", run, targets.shape[0] * targets.shape[1])
+
+
+def compiled_physics(engine: Engine, pushed: Drive, wrench_bodies: int, devices: Devices) -> Case:
+    """An engine's control steps in a compiled loop, without environment and policy."""
+
+    def steps(qpos: jax.Array, qvel: jax.Array, ctrl: jax.Array) -> Physics:
+        wrench = jnp.zeros((len(qpos), wrench_bodies, 6))
+        return jax.lax.scan(lambda p, c: (engine.step(p, c, wrench), None), engine.init(qpos, qvel), ctrl)[0]
+
+    split = PartitionSpec(AXIS)
+    function, seconds = _compile(_over(steps, devices, (split, split, PartitionSpec(None, AXIS)), split), *pushed)
+    arguments = jax.device_put(tuple(pushed), function.input_shardings[0])
+
+    def run(passes: int) -> None:
+        for _ in range(passes):
+            jax.block_until_ready(function(*arguments))
+
+    return Case("physics", run, pushed.ctrl.shape[0] * pushed.ctrl.shape[1], seconds)
+
+
+def policy(parts: Parts, motion: Motion, state: TrainState, devices: Devices) -> Case:
+    """Rollouts as training makes them: engine, environment and policy, no learning."""
+
+    equal, split, later = PartitionSpec(), PartitionSpec(AXIS), PartitionSpec(None, AXIS)
+    mapped = _over(_collect(parts), devices, (equal, equal, split, split), (split, split, later, later))
+    function, seconds = _compile(mapped, state.agent, motion, state.env, state.obs)
+    arguments = (state.agent, motion, state.env, state.obs)
+    agent, motion, env, obs = jax.device_put(arguments, function.input_shardings[0])
+
+    def run(passes: int) -> None:
+        nonlocal env, obs
+        for _ in range(passes):
+            env, obs, *rows = function(agent, motion, env, obs)
+            jax.block_until_ready(rows)
+
+    return Case("policy", run, parts.settings.steps_per_iter * parts.envs * parts.devices, seconds)
+
+
+def training(parts: Parts, chunk: Callable, motion: Motion, state: TrainState) -> Case:
+    """Whole iterations: the compiled chunk that `train` calls, on a real state (which it uses up)."""
+    function, seconds = _compile(chunk, state, motion, jnp.int32(1))
+
+    def run(passes: int) -> None:
+        nonlocal state
+        state, stats = function(state, motion, jnp.int32(passes))
+        jax.block_until_ready(stats)
+
+    return Case("training", run, parts.settings.steps_per_iter * parts.envs * parts.devices, seconds)
+
+
+class Rates(NamedTuple):
+    """One value a round."""
+
+    rate: list[float]  # control steps per second
+    cores: list[float]  # processor seconds of this process per second; fewer than there are: others ran, or it waited
+
+
+def measure(cases: Sequence[Case], seconds: float, rounds: int = 5) -> dict[str, Rates]:
+    """Control steps per second of every case, by name; about `seconds` for each case, all rounds together.
+
+    Cases take turns within a round, forwards and backwards in turn: compare them round by round.
+    """
+    passes = {}
+    for case in cases:
+        case.run(1)  # memory, caches
+        passes[case.name] = max(1, round(seconds / rounds / _time(case, 1)[0]))
+    rates = {case.name: Rates([], []) for case in cases}
+    for turn in range(rounds):
+        for case in cases if turn % 2 == 0 else reversed(cases):
+            n = passes[case.name]
+            wall, processor = _time(case, n)
+            rates[case.name].rate.append(n * case.steps / wall)
+            rates[case.name].cores.append(processor / wall)
+    return rates
+
+
+def ratio(rates: dict[str, Rates], name: str, base: str) -> float:
+    """Median over the rounds of case / base."""
+    return float(np.median(np.divide(rates[name].rate, rates[base].rate)))
+
+
+def bytes_per_env(parts: Parts, motion: Motion, state: TrainState) -> dict[str, int]:
+    """What an environment costs, from shapes alone: its state and observations, and an iteration's rollout."""
+
+    env, obs, rows, diagnostics = jax.eval_shape(_collect(parts), state.agent, motion, state.env, state.obs)
+    count = parts.envs * parts.devices
+    return {"state": _size((env, obs)) // count, "rollout": _size((rows, diagnostics)) // count}
+
+
+def device_peak(devices: Devices) -> int:
+    """Most bytes in use on any of the devices so far; 0 where the device does not tell."""
+    return max(int((device.memory_stats() or {}).get("peak_bytes_in_use", 0)) for device in devices)
+
+
+def _collect(parts: Parts) -> Callable:
+    """The function (agent, motion, env state, obs) -> (env state, obs, rollout, diagnostics), sampled actions."""
+
+    def collect(agent: Any, motion: Motion, env: Any, obs: Any):
+        def act(obs: Any, keys: jax.Array):
+            return actor_critic.act(agent, parts.settings, obs, keys, jnp.float32(1.0))
+
+        return rollout.collect(parts.env, parts.engine, motion, act, env, obs, parts.settings.steps_per_iter)
+
+    return collect
+
+
+def _size(tree: Any) -> int:
+    return sum(leaf.dtype.itemsize * int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree))
+
+
+def _time(case: Case, passes: int) -> tuple[float, float]:
+    """Seconds by the clock, and of processors (all threads of this process)."""
+    begin, processor = time.perf_counter(), time.process_time()
+    case.run(passes)
+    return time.perf_counter() - begin, time.process_time() - processor
+
+
+def _compile(function: Any, *arguments: Any) -> tuple[Any, float]:
+    begin = time.perf_counter()
+    compiled = function.lower(*arguments).compile()
+    return compiled, time.perf_counter() - begin
+
+
+def _over(function: Callable, devices: Devices, ins: Any, outs: Any) -> Any:
+    """The function compiled for one device, or with its arguments split over several as devices.py does it."""
+    if len(devices) == 1:
+        return jax.jit(function)
+    mesh = Mesh(np.asarray(devices), (AXIS,))
+    return jax.jit(jax.shard_map(function, mesh=mesh, in_specs=ins, out_specs=outs, check_vma=False))
