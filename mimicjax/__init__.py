@@ -8,5 +8,6 @@ __version__ = "0.1.0"
 
 # With two threads in XLA's CPU pool, MJX with 48 or more environments waits for ever at 0 % CPU (jax 0.10.2; see
 # docs/architecture.md). The pool's size is read from NPROC when jax starts its backend.
-if (os.cpu_count() or 1) < 4:
+_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+if _cores < 4:
     os.environ.setdefault("NPROC", "4")

@@ -27,7 +27,7 @@ from mimicjax.settings import RunSettings
 from mimicjax.types import Clip, Engine, Robot, TrainState
 
 TABLE_BYTES = {"cpu": 256 << 20, "gpu": 2 << 30, "tpu": 1 << 30}  # most memory for the table of poses
-ENVS_PER_DEVICE = {"cpu": 256, "gpu": 4096, "tpu": 4096}  # benchmarks/envs.py
+ENVS_PER_DEVICE = {"cpu": 128, "gpu": 4096, "tpu": 4096}  # docs/architecture.md says how these were found
 
 
 class World(NamedTuple):
