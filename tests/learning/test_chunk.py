@@ -1,0 +1,81 @@
+"""The compiled chunk on the G1 with the native engine: one program, nothing compiled twice, exact, finite."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import synthetic_clip
+
+from mimicjax import build
+from mimicjax.env import env as environment
+from mimicjax.motion import table
+from mimicjax.run import devices
+from mimicjax.settings import (
+    DiscSettings,
+    EngineSettings,
+    EnvSettings,
+    LearnSettings,
+    ObservationSettings,
+    RunSettings,
+    StdSettings,
+)
+
+ENVS, STEPS = 8, 4
+
+
+@pytest.fixture(scope="module")
+def made(g1, clips):
+    """World, compiled chunk, and a function that gives its first state, anew each time since the chunk takes it."""
+    learn = LearnSettings(
+        algorithm="ADD", steps_per_iter=STEPS, actor_hidden=[32], critic_hidden=[32], disc_reward_weight=1.0,
+        std=StdSettings(mode="annealed"), target_kl=0.01, disc=DiscSettings(hidden=[32], buffer_size=64),
+    )  # fmt: skip
+    few = EnvSettings(observations=ObservationSettings(target_steps=[1]))  # compiles faster
+    settings = RunSettings(num_envs=ENVS, engine=EngineSettings(name="native"), env=few, learn=learn)
+    env = environment.make(g1, settings.env, settings.engine.control_freq)
+    motion = table.tabulate(g1, clips, env.dt, table.COARSEST)
+    world = build.World(settings, g1, (synthetic_clip(29),), motion, env, (jax.devices()[0],), ())
+    parts = build.parts(world)
+    run, place = devices.compiled(parts, world.devices)
+    first = place(build.first_state(world, parts))
+    return world, run, lambda: jax.tree.map(lambda x: x.copy(), first)
+
+
+@pytest.fixture(scope="module")
+def ran(made):
+    """The state after 1 and then 3 more iterations, and the statistics of both calls."""
+    world, run, first = made
+    state, one = run(first(), world.motion, jnp.int32(1))
+    state, three = run(state, world.motion, jnp.int32(3))
+    return state, one, three
+
+
+def test_a_second_call_compiles_nothing(made, ran):
+    assert made[1]._cache_size() == 1
+
+
+def test_a_first_state_has_the_types_of_a_later_one(made, ran):
+    kinds = lambda tree: jax.tree.map(lambda x: (x.shape, x.dtype, getattr(x, "weak_type", False)), tree)  # noqa: E731
+    assert kinds(made[2]()) == kinds(ran[0])
+
+
+def test_four_iterations_are_one_and_three(made, ran):
+    world, run, first = made
+    state, _ = run(first(), world.motion, jnp.int32(4))
+    data = lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x  # noqa: E731
+    for got, want in zip(jax.tree.leaves(state), jax.tree.leaves(ran[0]), strict=True):
+        np.testing.assert_array_equal(data(got), data(want))
+
+
+def test_everything_is_finite_and_counted(ran):
+    state, one, three = ran
+    for leaf in jax.tree.leaves(state):
+        if jnp.issubdtype(leaf.dtype, jnp.floating):
+            assert np.isfinite(leaf).all()
+    assert all(np.isfinite(value) for stats in (one, three) for value in stats.values())
+    assert int(state.iteration) == 4
+    assert int(state.reward_models[0].past.count) == 64
+    assert float(state.agent.actor_norm.count) == float(state.reward_models[0].norm.count) == 4 * ENVS * STEPS
+    assert one.keys() == three.keys() and float(one["unstable_sum"]) == 0
