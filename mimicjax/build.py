@@ -24,7 +24,7 @@ from mimicjax.run import devices, episodes, rollout
 from mimicjax.run.iteration import Parts
 from mimicjax.run.loop import Training
 from mimicjax.settings import RunSettings
-from mimicjax.types import Clip, Engine, Robot, TrainState
+from mimicjax.types import Clip, Device, Engine, Robot, TrainState
 
 TABLE_BYTES = {"cpu": 256 << 20, "gpu": 2 << 30, "tpu": 1 << 30}  # most memory for the table of poses
 ENVS_PER_DEVICE = {"cpu": 128, "gpu": 4096, "tpu": 4096}  # docs/architecture.md says how these were found
@@ -38,12 +38,12 @@ class World(NamedTuple):
     clips: tuple[Clip, ...]
     motion: Motion
     env: Env
-    devices: tuple[jax.Device, ...]
+    devices: tuple[Device, ...]
     notes: tuple[str, ...]  # what was chosen for this machine and why, for the user
 
 
 def world(settings: RunSettings) -> World:
-    """Load robot and clips, choose engine and number of environments. Raises UserError for anything that does not fit."""
+    """Load robot and clips, choose engine and number of environments. Raises UserError for what does not fit."""
     robot = load_robot(settings.robot)
     clips = load_motions(settings.motion, robot)
     found = tuple(jax.devices())

@@ -23,7 +23,9 @@ def key(default: Any, meaning: str, **limits: Any) -> Any:
 class EngineSettings:
     """Physics: which engine, how finely it steps, how hard its solver tries."""
 
-    name: Literal["auto", "native", "mjx-jax", "mjx-warp"] = key("auto", "engine; auto takes the fastest one for this machine")
+    name: Literal["auto", "native", "mjx-jax", "mjx-warp"] = key(
+        "auto", "engine; auto takes the fastest one for this machine"
+    )
     control_freq: int = key(30, "control steps per second", low=1)
     sim_freq: int = key(120, "physics steps per second, a multiple of control_freq", low=1)
     integrator: Literal["euler", "implicitfast", "implicit"] = key("implicitfast", "MuJoCo's integrator")
@@ -45,7 +47,8 @@ class ActionSettings:
     """How a policy's output becomes joint position targets."""
 
     mode: Literal["absolute", "reference"] = key(
-        "absolute", "absolute: target over the joint's range (MimicKit); reference: offset from the reference pose one step ahead"
+        "absolute",
+        "absolute: target over the joint's range (MimicKit); reference: offset from the reference pose one step ahead",
     )
     zero_center: bool = key(True, "absolute: centre of the range at zero instead of the middle of the limits")
     scale: float = key(1.0, "reference: radians of offset for an output of 1", above=0.0)
@@ -61,7 +64,9 @@ class ObservationSettings:
     terms: list[Literal["character", "phase", "target"]] = key(["character", "target"], "observation terms, in order")
     frame: Literal["global", "heading"] = key("global", "axes of observations (MimicKit's global_obs)")
     root_height: bool = key(True, "include heights (MimicKit's root_height_obs)")
-    joints: Literal["rotation", "angle"] = key("rotation", "joints as 6-D rotations (MimicKit) or as coordinates (compact)")
+    joints: Literal["rotation", "angle"] = key(
+        "rotation", "joints as 6-D rotations (MimicKit) or as coordinates (compact)"
+    )
     target_steps: list[int] = key([1, 2, 3], "control steps ahead of the target poses (MimicKit's tar_obs_steps)")
     phase_encoding: int = key(4, "octaves of sine and cosine of the phase (MimicKit's num_phase_encoding)", low=0)
 
@@ -75,7 +80,13 @@ class RewardSettings:
 
 
 def _deepmimic_rewards() -> dict[str, RewardSettings]:
-    values = {"pose": (0.5, 0.25), "vel": (0.1, 0.01), "root_pose": (0.15, 5.0), "root_vel": (0.1, 1.0), "key_pos": (0.15, 10.0)}
+    values = {
+        "pose": (0.5, 0.25),
+        "vel": (0.1, 0.01),
+        "root_pose": (0.15, 5.0),
+        "root_vel": (0.1, 1.0),
+        "key_pos": (0.15, 10.0),
+    }
     return {name: RewardSettings(weight, scale) for name, (weight, scale) in values.items()}
 
 
@@ -117,11 +128,15 @@ class OptimizerSettings:
 class StdSettings:
     """Standard deviation of the policy's normalised actions."""
 
-    mode: Literal["fixed", "trained", "annealed"] = key("fixed", "fixed; trained by the policy loss; annealed from begin to end")
+    mode: Literal["fixed", "trained", "annealed"] = key(
+        "fixed", "fixed; trained by the policy loss; annealed from begin to end"
+    )
     begin: float = key(0.05, "value, or the first value", above=0.0)
     end: float = key(0.05, "annealed: last value", above=0.0)
     anneal_iterations: int = key(200, "annealed: successful iterations from begin to end", low=1)
-    success_length: float = key(150.0, "annealed: control steps between failures that make an iteration successful", above=0.0)
+    success_length: float = key(
+        150.0, "annealed: control steps between failures that make an iteration successful", above=0.0
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,9 +144,7 @@ class DiscSettings:
     """The discriminator of ADD (and its kin)."""
 
     hidden: list[int] = key([1024, 512], "hidden layers")
-    optimizer: OptimizerSettings = key(
-        lambda: OptimizerSettings(learning_rate=2.5e-4, weight_decay=1e-4), ""
-    )
+    optimizer: OptimizerSettings = key(lambda: OptimizerSettings(learning_rate=2.5e-4, weight_decay=1e-4), "")
     reward_scale: float = key(2.0, "factor of the discriminator's reward", low=0.0)
     grad_penalty: float = key(2.0, "weight of the gradient penalty", low=0.0)
     logit_reg: float = key(0.01, "weight of the last layer's squared weights", low=0.0)
@@ -158,7 +171,9 @@ class LearnSettings:
     action_bound_weight: float = key(10.0, "weight of the penalty on means outside [-1, 1]", low=0.0)
     action_entropy_weight: float = key(0.0, "weight of the entropy bonus", low=0.0)
     action_reg_weight: float = key(0.0, "weight of the squared mean", low=0.0)
-    target_kl: float = key(0.0, "KL an update aims at by adapting the actor's rate once an iteration; 0 keeps the rate", low=0.0)
+    target_kl: float = key(
+        0.0, "KL an update aims at by adapting the actor's rate once an iteration; 0 keeps the rate", low=0.0
+    )
     learning_rate_min: float = key(2e-5, "lowest adapted rate", above=0.0)
     learning_rate_max: float = key(1e-3, "highest adapted rate", above=0.0)
     exp_prob_beg: float = key(1.0, "probability of a sampled action (else the mode), at the start", low=0.0, high=1.0)

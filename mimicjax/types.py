@@ -19,6 +19,8 @@ import numpy as np
 Array = jax.Array  # inside host callbacks the same fields hold numpy arrays
 
 FIXED, HINGE, BALL = 0, 1, 3  # joint kinds; the value is the number of degrees of freedom
+Device = Any  # jax.Device, which type checkers do not see as a class
+
 CLAMP, WRAP = 0, 1  # loop modes of a clip
 RUNNING, FAILED, SUCCEEDED, TIME_UP = 0, 1, 2, 3  # done codes, as MimicKit's NULL, FAIL, SUCC, TIME
 
@@ -48,7 +50,9 @@ class Robot:
     contact_bodies: np.ndarray  # [C] int, bodies that may touch the ground
     wrench_bodies: np.ndarray  # [W] int, bodies that disturbances act on
     start_qpos: np.ndarray  # [7 + joint coordinates], start pose in MuJoCo's order
-    ground_points: np.ndarray  # [P,3] m, in the frame of their body; the lowest of point z - radius is the lowest of the shape
+    ground_points: (
+        np.ndarray
+    )  # [P,3] m, in the frame of their body; the lowest of point z - radius is the lowest of the shape
     ground_radius: np.ndarray  # [P] m
     ground_body: np.ndarray  # [P] int
     mass: float  # kg
@@ -141,8 +145,12 @@ class Engine(NamedTuple):
 
     name: str  # "native", "mjx-jax" or "mjx-warp"
     init: Callable[[Array, Array], Physics]  # (qpos [B,nq], qvel [B,nv])
-    step: Callable[[Physics, Array, Array], Physics]  # (physics, ctrl [B,D], wrench [B,W,6]): all substeps of one control step
-    write: Callable[[Physics, Array, Array, Array], Physics]  # (physics, mask [B] bool, qpos, qvel): only rows of mask change
+    step: Callable[
+        [Physics, Array, Array], Physics
+    ]  # (physics, ctrl [B,D], wrench [B,W,6]): all substeps of one control step
+    write: Callable[
+        [Physics, Array, Array, Array], Physics
+    ]  # (physics, mask [B] bool, qpos, qvel): only rows of mask change
 
 
 class EnvState(NamedTuple):

@@ -61,7 +61,7 @@ def init(key: jax.Array, settings: LearnSettings, actor_size: int, critic_size: 
 def mode(state: ActorCritic, settings: LearnSettings, obs: dict[str, jax.Array]) -> jax.Array:
     """The policy's mean action [...,A], normalised."""
     net, _ = _nets(settings, state.actor["log_std"].shape[-1])
-    return net.apply(state.actor["net"], normalizers.normalize(state.actor_norm, obs["actor"]))
+    return networks.apply(net, state.actor["net"], normalizers.normalize(state.actor_norm, obs["actor"]))
 
 
 def act(state: ActorCritic, settings: LearnSettings, obs: dict[str, jax.Array], keys: jax.Array, explore: jax.Array):
@@ -84,7 +84,7 @@ def act(state: ActorCritic, settings: LearnSettings, obs: dict[str, jax.Array], 
 def values(state: ActorCritic, settings: LearnSettings, obs: dict[str, jax.Array]) -> jax.Array:
     """The critic's estimate [...]."""
     _, net = _nets(settings, 1)
-    return net.apply(state.critic, normalizers.normalize(state.critic_norm, obs["critic"]))[..., 0]
+    return networks.apply(net, state.critic, normalizers.normalize(state.critic_norm, obs["critic"]))[..., 0]
 
 
 def targets(
@@ -112,7 +112,7 @@ def update_critic(
     def step(carry, rows):
         params, opt = carry
         obs, target = batch.critic_obs[rows], batch.target[rows]
-        loss, grads = jax.value_and_grad(lambda p: losses.value(net.apply(p, obs)[..., 0], target))(params)
+        loss, grads = jax.value_and_grad(lambda p: losses.value(networks.apply(net, p, obs)[..., 0], target))(params)
         changes, opt = optimizer.update(parallel.mean(grads, axis), opt, params)
         return (optax.apply_updates(params, changes), opt), {"Critic_Loss": loss}
 
@@ -126,7 +126,7 @@ def _actor_loss(params: Any, settings: LearnSettings, algorithm: Algorithm, rows
     if settings.std.mode != "trained":
         log_std = jax.lax.stop_gradient(log_std)
     net, _ = _nets(settings, log_std.shape[-1])
-    mean = net.apply(params["net"], rows.actor_obs)
+    mean = networks.apply(net, params["net"], rows.actor_obs)
     log_prob = networks.log_prob(mean, log_std, rows.action)
     loss, info = algorithm.policy_loss(log_prob, rows.log_prob, rows.advantage, rows.random, settings.ppo_clip_ratio)
     bound = losses.action_bound(mean)
@@ -145,10 +145,10 @@ def update_actor(
 
     def step(carry, rows):
         params, opt = carry
-        picked = jax.tree.map(lambda x: x[rows], batch._replace(critic_obs=batch.target))
+        picked = jax.tree.map(lambda x: x[rows], batch)
         (_, info), grads = jax.value_and_grad(_actor_loss, has_aux=True)(params, settings, algorithm, picked)
         changes, opt = optimizer.update(parallel.mean(grads, axis), opt, params)
-        changed = optax.apply_updates(params, changes)
+        changed: Any = optax.apply_updates(params, changes)
         if settings.std.mode != "trained":  # it has no gradient, but weight decay would move it
             changed = {**changed, "log_std": params["log_std"]}
         return (changed, opt), info

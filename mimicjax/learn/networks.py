@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +35,11 @@ class MLP(nn.Module):
             x = nn.relu(nn.Dense(width, kernel_init=fan_in)(x))
         last = fan_in if self.output_scale is None else uniform(self.output_scale)
         return nn.Dense(self.outputs, kernel_init=last, name="last")(x)
+
+
+def apply(net: MLP, params: Any, x: jax.Array) -> jax.Array:
+    """The network's output [...,outputs]; flax's own apply has a type that says less."""
+    return net.apply(params, x)  # type: ignore[return-value]
 
 
 def log_prob(mean: jax.Array, log_std: jax.Array, x: jax.Array) -> jax.Array:

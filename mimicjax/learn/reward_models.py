@@ -52,11 +52,12 @@ def add(settings: LearnSettings, size: int, envs: int, devices: int = 1) -> Rewa
     optimizer = optimizers.make(disc.optimizer)
 
     def logits(params: Any, x: jax.Array) -> jax.Array:
-        return net.apply(params, x)[..., 0]
+        return networks.apply(net, params, x)[..., 0]
 
     def init(key: jax.Array) -> AddState:
         params = net.init(key, jnp.zeros(size))
-        return AddState(params, optimizer.init(params), normalizers.magnitude(size), replay.make(devices * disc.buffer_size, size))
+        past = replay.make(devices * disc.buffer_size, size)
+        return AddState(params, optimizer.init(params), normalizers.magnitude(size), past)
 
     def reward(state: AddState, rollout: Rollout) -> jax.Array:
         gap = rollout.disc_reference - rollout.disc_robot
@@ -92,7 +93,8 @@ def add(settings: LearnSettings, size: int, envs: int, devices: int = 1) -> Rewa
         return AddState(params, opt, norm, past), stats
 
     def specs(axis: str) -> AddState:
-        equal = PartitionSpec()
-        return AddState(equal, equal, equal, replay.Replay(PartitionSpec(axis), equal, equal))
+        equal: Any = PartitionSpec()
+        split: Any = PartitionSpec(axis)
+        return AddState(equal, equal, equal, replay.Replay(split, equal, equal))
 
     return RewardModel(init, reward, update, specs)

@@ -25,7 +25,9 @@ def bounds(robot: Robot, zero_center: bool) -> tuple[np.ndarray, np.ndarray]:
             middle = 0.0 if zero_center else 0.5 * (lower + upper)
             half = HINGE_MARGIN * max(abs(upper - middle), abs(lower - middle))
         if not (np.isfinite(half) and 0 < half < 1e8):
-            raise UserError(f"{robot.xml}: joint {robot.dof_names[dof]} has range [{lower}, {upper}]; finite limits are needed")
+            raise UserError(
+                f"{robot.xml}: joint {robot.dof_names[dof]} has range [{lower}, {upper}]; finite limits are needed"
+            )
         low[dof], high[dof] = middle - half, middle + half
     return low.astype(np.float32), high.astype(np.float32)
 

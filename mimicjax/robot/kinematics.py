@@ -78,14 +78,18 @@ def _levels(robot: Robot) -> list[np.ndarray]:
     return [np.flatnonzero(depth == level) for level in range(depth.max() + 1)]
 
 
-def forward(robot: Robot, root_pos: jax.Array, root_quat: jax.Array, joint_quat: jax.Array) -> tuple[jax.Array, jax.Array]:
+def forward(
+    robot: Robot, root_pos: jax.Array, root_quat: jax.Array, joint_quat: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """Body positions [...,N,3] and rotations [...,N,4] in the world from the root pose and joint rotations [...,J,4]."""
     levels = _levels(robot)
     pos, quat = [root_pos[..., None, :]], [root_quat[..., None, :]]
     turned = np.any(np.abs(robot.body_quat[1:, 1:]) > 0, axis=-1)
     local = joint_quat
     if turned.any():
-        local = rotation.multiply(jnp.broadcast_to(jnp.asarray(robot.body_quat[1:], joint_quat.dtype), joint_quat.shape), joint_quat)
+        local = rotation.multiply(
+            jnp.broadcast_to(jnp.asarray(robot.body_quat[1:], joint_quat.dtype), joint_quat.shape), joint_quat
+        )
     for above, bodies in zip(levels, levels[1:], strict=False):
         place = np.searchsorted(above, robot.parents[bodies])
         parent_pos, parent_quat = pos[-1][..., place, :], quat[-1][..., place, :]

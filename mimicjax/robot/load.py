@@ -39,7 +39,7 @@ def load(name_or_path: str | Path) -> Robot:
         parents=np.asarray([-1, *(model.body_parentid[bodies[1:]] - bodies[0])], np.int32),
         body_pos=model.body_pos[bodies].astype(np.float32),
         body_quat=model.body_quat[bodies].astype(np.float32),
-        **tree,
+        **tree,  # type: ignore[arg-type]
         **_gains(model, joints, tree["joint_names"], facts, xml),
         joint_error_weights=facts.error_weights(tree["joint_names"]),
         **{key: facts.bodies(key, names) for key in (*REQUIRED, "wrench_bodies")},

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mimicjax.run.iteration import Parts, chunk
-from mimicjax.types import TrainState
+from mimicjax.types import Device, TrainState
 
 AXIS = "env"
 
 
 def specs(parts: Parts) -> TrainState:
     """How a TrainState lies over the devices, as a prefix tree of PartitionSpecs."""
-    split, equal = PartitionSpec(AXIS), PartitionSpec()
+    split: Any = PartitionSpec(AXIS)
+    equal: Any = PartitionSpec()
     return TrainState(equal, tuple(model.specs(AXIS) for model in parts.reward_models), split, split, equal, equal)
 
 
-def compiled(parts: Parts, devices: tuple[jax.Device, ...]) -> tuple[Callable, Callable]:
+def compiled(parts: Parts, devices: tuple[Device, ...]) -> tuple[Callable, Callable]:
     """(train chunk, placement of a state) for the devices.
 
     The chunk is (state, motion, n) -> (state, statistics) with the state donated; `parts.axis` must be AXIS for more

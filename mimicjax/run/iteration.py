@@ -45,7 +45,9 @@ def iterate(parts: Parts, motion: Motion, state: TrainState) -> tuple[TrainState
     key, critic_key, actor_key, *model_keys = jax.random.split(state.key, 3 + len(parts.reward_models))
     if axis is not None:  # devices draw different minibatches from their own samples
         place = jax.lax.axis_index(axis)
-        critic_key, actor_key, *model_keys = (jax.random.fold_in(k, place) for k in (critic_key, actor_key, *model_keys))
+        critic_key, actor_key, *model_keys = (
+            jax.random.fold_in(k, place) for k in (critic_key, actor_key, *model_keys)
+        )
     # float32: samples pass int32's range, and only ratios are needed
     samples = state.iteration.astype(jnp.float32) * (settings.steps_per_iter * parts.envs * parts.devices)
     probability = explore(settings, samples)

@@ -76,7 +76,9 @@ def write_config(settings: RunSettings, out: Path) -> None:
 def restore(training: Training, folder: Path) -> tuple[TrainState, dict[str, Any]]:
     """The latest checkpoint as a state of this run. Raises UserError if the run's settings differ in what matters."""
     facts = checkpoint.read_facts(folder)
-    differ = [line for line in config.difference(facts["config"], training.facts["config"]) if not line.startswith(FREE)]
+    differ = [
+        line for line in config.difference(facts["config"], training.facts["config"]) if not line.startswith(FREE)
+    ]
     if differ:
         raise UserError(f"{folder}: was trained with other settings (there -> here): {'; '.join(differ[:5])}")
     if facts["motion_hash"] != training.facts["motion_hash"]:
@@ -104,7 +106,9 @@ def train(training: Training, out: Path, resume: bool, notes: tuple[str, ...] = 
     ):
         for note in notes:
             display.message(note)
-        display.message(f"{'goes on' if resume else 'writes'} in {out}" + (f" at iteration {done}" if done else "; compiling"))
+        display.message(
+            f"{'goes on' if resume else 'writes'} in {out}" + (f" at iteration {done}" if done else "; compiling")
+        )
         session = _Session(training, state, done, clock, out, log, display)
         while not session.finished() and not interrupt.asked:
             session.advance()
@@ -140,7 +144,10 @@ class _Session:
     def finished(self) -> bool:
         """Whether the budget is used up."""
         s = self.training.settings
-        over = [s.max_iterations and self.done >= s.max_iterations, s.max_samples and self.done * self.per >= s.max_samples]
+        over = [
+            s.max_iterations and self.done >= s.max_iterations,
+            s.max_samples and self.done * self.per >= s.max_samples,
+        ]
         return bool(any(over) or (s.max_minutes and self.clock.hours() * 60 >= s.max_minutes))
 
     def _next(self) -> int:

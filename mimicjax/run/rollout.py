@@ -11,10 +11,18 @@ import jax.numpy as jnp
 from mimicjax.env.env import Env, Motion
 from mimicjax.types import Engine, EnvState, Rollout, Step
 
-KEPT = ("Root_Pos_Err", "Body_Pos_Err", "episode_length", "episode_return", "unstable")  # diagnostics kept while training
+KEPT = (
+    "Root_Pos_Err",
+    "Body_Pos_Err",
+    "episode_length",
+    "episode_return",
+    "unstable",
+)  # diagnostics kept while training
 
 
-def begin(env: Env, engine: Engine, motion: Motion, keys: jax.Array, clip: jax.Array, start: jax.Array) -> tuple[EnvState, Any]:
+def begin(
+    env: Env, engine: Engine, motion: Motion, keys: jax.Array, clip: jax.Array, start: jax.Array
+) -> tuple[EnvState, Any]:
     """Environments [B] at the given clips and times -> (state, obs)."""
     state, obs, where = env.place(motion, keys, clip, start)
     return state._replace(physics=engine.init(where.qpos, where.qvel)), obs

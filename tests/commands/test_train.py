@@ -128,7 +128,9 @@ def test_devices_share_the_environments(tmp_path: Path) -> None:
         (["--num-envs", "-3"], "num_envs"),
     ],
 )
-def test_mistakes_are_told_in_one_line(argv: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_mistakes_are_told_in_one_line(
+    argv: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     out = tmp_path / "run"
     where = [] if "--resume" in argv else ["--out", str(out)]
     assert says in fails(capsys, *argv, *where)
@@ -169,12 +171,18 @@ def test_a_full_disk_keeps_the_older_checkpoints(
 ) -> None:
     out = str(tmp_path / "run")
     assert train.run(["--config", "deepmimic_g1", *TINY, "--out", out, "--max-iterations", "2"]) == 0
-    monkeypatch.setattr(checkpoint_files, "write_arrays", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+    monkeypatch.setattr(
+        checkpoint_files,
+        "write_arrays",
+        lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")),
+    )
     assert "no space left" in fails(capsys, "--resume", out, "--max-iterations", "4")
     assert checkpoint.steps(tmp_path / "run" / "checkpoints") == [2]
 
 
-def test_missing_warp_names_the_extra(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_warp_names_the_extra(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from mimicjax.engine import mjx
 
     monkeypatch.setattr(mjx, "has_warp", lambda: False)
