@@ -1,4 +1,4 @@
-"""Whole episodes with mode actions, for tests while training and for evaluation: one compiled program, results per episode."""
+"""Whole episodes with mode actions, for tests while training and for evaluation: one compiled program."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mimicjax.learn import actor_critic
 from mimicjax.learn.actor_critic import ActorCritic
 from mimicjax.run import rollout
 from mimicjax.settings import LearnSettings
-from mimicjax.types import RUNNING, Array, Engine, EnvState
+from mimicjax.types import RUNNING, Array, Engine, EnvState, Physics, Step
 
 
 class Episodes(NamedTuple):
@@ -26,6 +26,15 @@ class Episodes(NamedTuple):
     worst: dict[str, Array]  # name -> [E], the largest over the episode's steps
 
 
+class Recording(NamedTuple):
+    """One episode, step by step; row 0 is its start, rows after `length` belong to other episodes."""
+
+    qpos: Array  # [T+1,nq] of the robot
+    reference: Array  # [T+1,nq] of the clip at the same moment
+    length: Array  # [] int32, control steps
+    done: Array  # [] int8, how it ended
+
+
 class _Progress(NamedTuple):
     env: EnvState
     obs: Any
@@ -33,22 +42,41 @@ class _Progress(NamedTuple):
     results: Episodes
 
 
-def make(env: Env, engine: Engine, settings: LearnSettings) -> Callable[..., Episodes]:
-    """The function (agent, motion, keys [E], clip [E], start [E]) -> Episodes; it may be compiled. Stops when all have ended."""
+class Moment(NamedTuple):
+    """Where E environments are after a control step, before those that ended begin anew."""
+
+    physics: Physics
+    clip: Array  # [E] int32
+    time: Array  # [E] s, in the clip
+
+
+Measure = Callable[[Motion, Moment], dict[str, Array]]  # name -> [E]
+
+
+def make(env: Env, engine: Engine, settings: LearnSettings, measure: Measure | None = None) -> Callable[..., Episodes]:
+    """The function (agent, motion, keys [E], clip [E], start [E]) -> Episodes; it may be compiled.
+
+    Stops when all have ended. measure: what else to follow at every step; joins the tracking errors.
+    """
+
+    def advance(
+        agent: ActorCritic, motion: Motion, state: EnvState, obs: Any
+    ) -> tuple[EnvState, Step, dict[str, Array]]:
+        moment, state, step = watched_step(env, engine, motion, state, actor_critic.mode(agent, settings, obs))
+        found = {k: v for k, v in step.diagnostics.items() if k.endswith("_Err")}
+        return state, step, found | (measure(motion, moment) if measure else {})
 
     def run(agent: ActorCritic, motion: Motion, keys: jax.Array, clip: jax.Array, start: jax.Array) -> Episodes:
         state, obs = rollout.begin(env, engine, motion, keys, clip, start)
-        shape = jax.eval_shape(lambda s, a: rollout.control_step(env, engine, motion, s, a)[1].diagnostics, state,
-                               jax.eval_shape(lambda o: actor_critic.mode(agent, settings, o), obs))  # fmt: skip
-        zeros = {k: jnp.zeros(v.shape) for k, v in shape.items() if k.endswith("_Err")}
+        shape = jax.eval_shape(lambda s, o: advance(agent, motion, s, o)[2], state, obs)
+        zeros = {k: jnp.zeros(v.shape) for k, v in shape.items()}
         count = len(clip)
         empty = Episodes(jnp.zeros(count, jnp.int32), jnp.zeros(count), jnp.zeros(count, jnp.int8), zeros, zeros)
 
         def one(carry: _Progress) -> _Progress:
-            action = actor_critic.mode(agent, settings, carry.obs)
-            state, step = rollout.control_step(env, engine, motion, carry.env, action)
+            state, step, found = advance(agent, motion, carry.env, carry.obs)
             alive, old = carry.alive, carry.results
-            found = {k: jnp.where(alive, step.diagnostics[k], 0.0) for k in zeros}
+            found = {k: jnp.where(alive, v, 0.0) for k, v in found.items()}
             results = Episodes(
                 old.length + alive, old.total + jnp.where(alive, step.reward, 0.0),
                 jnp.where(alive, step.done, old.done), {k: old.errors[k] + v for k, v in found.items()},
@@ -60,5 +88,43 @@ def make(env: Env, engine: Engine, settings: LearnSettings) -> Callable[..., Epi
         results = jax.lax.while_loop(lambda carry: jnp.any(carry.alive), one, begun).results
         errors = {k: v / jnp.maximum(results.length, 1) for k, v in results.errors.items()}
         return results._replace(errors=errors)
+
+    return run
+
+
+def watched_step(
+    env: Env, engine: Engine, motion: Motion, state: EnvState, action: Array
+) -> tuple[Moment, EnvState, Step]:
+    """`rollout.control_step` that also tells where the environments were before the ended ones began anew."""
+    ctrl, wrench = env.before(motion, state, action)
+    state = state._replace(physics=engine.step(state.physics, ctrl, wrench))
+    time = state.start + env.dt * (state.step + 1).astype(jnp.float32)
+    moment = Moment(state.physics, state.clip, time)
+    state, step, begun = env.after(motion, state)
+    return moment, state._replace(physics=engine.write(state.physics, begun.mask, begun.qpos, begun.qvel)), step
+
+
+def record(
+    env: Env, engine: Engine, settings: LearnSettings, reference: Callable[[Motion, Array, Array], Array]
+) -> Callable[..., Recording]:
+    """The function (agent, motion, key, clip, start) -> Recording of one episode with mode actions; it may be compiled.
+
+    reference: (motion, clip [B], time [B]) -> qpos [B,nq] of the clip.
+    """
+
+    def run(agent: ActorCritic, motion: Motion, key: jax.Array, clip: jax.Array, start: jax.Array) -> Recording:
+        state, obs = rollout.begin(env, engine, motion, key[None], clip[None], start[None])
+        first = state.physics.qpos[0], reference(motion, clip[None], start[None])[0]
+
+        def one(carry: tuple[EnvState, Any], _: None):
+            state, obs = carry
+            moment, state, step = watched_step(env, engine, motion, state, actor_critic.mode(agent, settings, obs))
+            rows = moment.physics.qpos[0], reference(motion, moment.clip, moment.time)[0]
+            return (state, step.obs), (*rows, step.done[0])
+
+        _, (qpos, other, done) = jax.lax.scan(one, (state, obs), None, length=env.episode_steps)
+        last = jnp.argmax(done != RUNNING)  # every episode ends: its time is up in the last row
+        qpos, other = jnp.concatenate([first[0][None], qpos]), jnp.concatenate([first[1][None], other])
+        return Recording(qpos, other, (last + 1).astype(jnp.int32), done[last])
 
     return run

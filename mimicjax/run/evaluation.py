@@ -1,0 +1,152 @@
+"""Evaluation of a policy: which episodes, how they went, and the files that say so."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mimicjax.env import terminations
+from mimicjax.env.env import Env, Motion, clips_of, poses_at
+from mimicjax.errors import UserError
+from mimicjax.files import replace_text
+from mimicjax.learn.actor_critic import ActorCritic
+from mimicjax.robot import kinematics
+from mimicjax.run import episodes, metrics, rollout
+from mimicjax.run.metrics import FROM, Group, Results
+from mimicjax.settings import LearnSettings, ObservationSettings
+from mimicjax.types import WRAP, Array, Engine, Robot
+
+FORMAT_VERSION = 1
+RULE_DISTANCE = 1.0  # m, MimicKit's pose_termination_dist
+
+
+def cases(duration: np.ndarray, random: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Clip, start and origin [E] of the episodes: the start of every clip [M], and `random` phases spread over clips.
+
+    Every clip gets random // M phases, and random % M clips chosen by the seed get one more; weights do not count.
+    """
+    generator, count = np.random.default_rng(seed), len(duration)
+    extra = generator.permutation(count)[: random % count]
+    clip = np.sort(np.concatenate([np.tile(np.arange(count), random // count), extra]).astype(np.int32))
+    last = np.nextafter(duration[clip].astype(np.float32), np.float32(0))  # never the end of the clip itself
+    start = np.minimum(generator.random(random) * duration[clip], last)
+    clips = np.concatenate([np.arange(count, dtype=np.int32), clip])
+    starts = np.concatenate([np.zeros(count), start]).astype(np.float32)
+    return clips, starts, np.repeat(np.arange(2), [count, random])
+
+
+def measure(robot: Robot, settings: ObservationSettings) -> episodes.Measure:
+    """What evaluation follows at every step, beside what training does: (motion, moment) -> name -> [E]."""
+    fall, strayed = terminations.fall(robot), terminations.strayed(robot, settings, RULE_DISTANCE)
+
+    def one(motion: Motion, moment: episodes.Moment) -> dict[str, Array]:
+        pose = kinematics.pose_of(robot, moment.physics.qpos, moment.physics.qvel)
+        reference = poses_at(robot, motion, moment.clip, moment.time)
+        distance = jnp.mean(jnp.linalg.norm(reference.body_pos - pose.body_pos, axis=-1))
+        broke = (fall(pose, reference) | strayed(pose, reference)).astype(jnp.float32)
+        errors = terminations.tracking_errors(pose, reference)
+        return {**errors, "global_error": distance, "broke_rule": broke}
+
+    return lambda motion, moment: jax.vmap(lambda each: one(motion, each))(moment)
+
+
+def run(
+    robot: Robot, env: Env, engine: Engine, learn: LearnSettings, observations: ObservationSettings,
+    agent: ActorCritic, motion: Motion, random: int, seed: int,
+) -> Results:  # fmt: skip
+    """Mode actions from the start of every clip and from `random` random phases, all at once, each to its first end."""
+    follow = measure(robot, observations)
+    whole = episodes.make(env, engine, learn, follow)
+
+    def program(agent: ActorCritic, motion: Motion, keys: jax.Array, clip: jax.Array, start: jax.Array):
+        state, _ = rollout.begin(env, engine, motion, keys, clip, start)
+        return whole(agent, motion, keys, clip, start), follow(motion, episodes.Moment(state.physics, clip, start))
+
+    clips = jax.device_get(clips_of(motion))
+    clip, start, origin = cases(np.asarray(clips.duration, np.float64), random, seed)
+    keys = jax.random.split(jax.random.key(seed), len(clip))
+    found, first = jax.device_get(jax.jit(program)(agent, motion, keys, jnp.asarray(clip), jnp.asarray(start)))
+    left = np.ceil((clips.duration[clip] - start) / env.dt - 1e-3)
+    limit = np.where(clips.loop[clip] == WRAP, env.episode_steps, np.clip(left, 1, env.episode_steps))
+    return Results(
+        clip, start, origin, found.length, limit.astype(int), found.done, found.total,
+        {name: found.errors[name] for name in metrics.ERRORS}, {name: first[name] for name in metrics.ERRORS},
+        found.errors["global_error"], found.worst["global_error"], found.worst["broke_rule"] > 0,
+    )  # fmt: skip
+
+
+def report(results: Results, names: Sequence[str], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """All of an evaluation as JSON data. facts: what was evaluated, where and with what."""
+    found = list(metrics.groups(results, tuple(names)))
+    when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {
+        "format_version": FORMAT_VERSION, **facts, "time": when,
+        "confidence": metrics.CONFIDENCE, "units": metrics.UNITS,
+        "overall": {group.origin: _plain(group) for group in found if group.clip is None},
+        "clips": {name: {g.origin: _plain(g) for g in found if g.clip == name} for name in names},
+        "episodes": list(_episodes(results, names)),
+    }  # fmt: skip
+
+
+def write(out: Path, name: str, data: Mapping[str, Any]) -> tuple[Path, Path]:
+    """Write out/name.json and out/name.csv (a row for every group), each whole or not at all. Raises UserError."""
+    paths = out / f"{name}.json", out / f"{name}.csv"
+    try:
+        replace_text(paths[0], json.dumps(data, indent=1, allow_nan=False) + "\n")
+        replace_text(paths[1], _table(data))
+    except OSError as problem:
+        raise UserError(f"{out}: cannot be written: {problem.strerror or problem}") from problem
+    return paths
+
+
+def _plain(group: Group) -> dict[str, Any]:
+    figures = {
+        name: {"value": value.value, "low": value.low, "high": value.high} for name, value in group.figures.items()
+    }
+    return {"episodes": group.episodes, **figures}
+
+
+def _episodes(results: Results, names: Sequence[str]):
+    done = ("running", "failed", "succeeded", "time up")
+    share = metrics.completion(results)
+    for row in range(len(results.clip)):
+        yield {
+            "clip": names[results.clip[row]], "from": FROM[results.origin[row]], "start": _number(results.start[row]),
+            "length": int(results.length[row]), "done": done[int(results.done[row])],
+            "Completion": _number(share[row]), "Return": _number(results.total[row]),
+            "MPJPE_Global": _number(1000.0 * results.global_error[row]),
+            "MPJPE_Root": _number(1000.0 * results.mean_error["Body_Pos_Err"][row]),
+            "worst_body_error": _number(results.worst_error[row]),
+        }  # fmt: skip
+
+
+def _number(value: Any) -> float | None:
+    return float(f"{float(value):.7g}") if np.isfinite(value) else None
+
+
+def _table(data: Mapping[str, Any]) -> str:
+    """CSV: run, engine and checkpoint in every row, so that the tables of several runs can be put together."""
+    about = {key: data[key] for key in ("run", "checkpoint", "engine", "seed")}
+    groups = [("", data["overall"]), *data["clips"].items()]
+    rows = []
+    for clip, origins in groups:
+        for origin, found in origins.items():
+            row = {**about, "clip": clip, "from": origin, "episodes": found["episodes"]}
+            for name, estimate in found.items():
+                if name != "episodes":
+                    row |= {name: estimate["value"], f"{name}_low": estimate["low"], f"{name}_high": estimate["high"]}
+            rows.append(row)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
