@@ -161,19 +161,24 @@ def with_floor(robot) -> mujoco.MjModel:
 
 
 def test_clearance_above_another_ground_and_without_shapes(ballbot):
-    pose = pose_at_start(ballbot)
-    flat = np.asarray(kinematics.ground_clearance(ballbot, pose))
-    np.testing.assert_allclose(kinematics.ground_clearance(ballbot, pose, 0.1), flat - 0.1, atol=1e-6)
+    flat, raised = standing(ballbot)
+    np.testing.assert_allclose(raised, flat - 0.1, atol=1e-6)
     bare = [ballbot.body_names.index("leg")]
     assert np.isinf(flat[bare]).all() and np.isfinite(np.delete(flat, bare)).all()
 
 
 def test_start_pose_of_the_g1_stands_near_the_ground(g1):
-    clearance = kinematics.ground_clearance(g1, pose_at_start(g1))
-    assert abs(float(jnp.min(clearance))) < 0.05
-    assert int(jnp.argmin(clearance)) in g1.contact_bodies
+    clearance, _ = standing(g1)
+    assert abs(clearance.min()) < 0.05
+    assert clearance.argmin() in g1.contact_bodies
 
 
-def pose_at_start(robot):
-    start = jnp.asarray(robot.start_qpos), jnp.zeros(robot.nv)
-    return jax.jit(lambda qpos, qvel: kinematics.pose_of(robot, qpos, qvel))(*start)
+def standing(robot):
+    """Clearance [N] in the start pose, over the ground and over one 0.1 m higher."""
+
+    @jax.jit
+    def clearances(qpos, qvel):
+        pose = kinematics.pose_of(robot, qpos, qvel)
+        return kinematics.ground_clearance(robot, pose), kinematics.ground_clearance(robot, pose, 0.1)
+
+    return [np.asarray(x) for x in clearances(jnp.asarray(robot.start_qpos), jnp.zeros(robot.nv))]

@@ -18,7 +18,10 @@ from mimicjax.run.iteration import explore
 from mimicjax.settings import DiscSettings, LearnSettings, OptimizerSettings, StdSettings
 
 SMALL = LearnSettings(actor_hidden=[8], critic_hidden=[8])
+TARGET = dataclasses.replace(SMALL, target_kl=0.01)
 KEY = jax.random.key(0)
+ACT = jax.jit(lambda agent, obs, keys, explore: actor_critic.act(agent, SMALL, obs, keys, explore))
+MODE = jax.jit(lambda agent, obs: actor_critic.mode(agent, SMALL, obs))
 
 
 def agent_of(settings=SMALL, obs=3, actions=2):
@@ -160,14 +163,14 @@ def test_exploration_probability():
 
 @pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
 def test_actions_are_sampled_with_a_probability(probability):
-    settings = dataclasses.replace(SMALL, std=StdSettings(begin=0.5))
-    agent = agent_of(settings)
+    agent = agent_of(dataclasses.replace(SMALL, std=StdSettings(begin=0.5)))
     obs = {"actor": jnp.tile(jnp.asarray([0.3, -0.2, 0.1]), (4000, 1))}
-    action, log_prob, random = actor_critic.act(agent, settings, obs, jax.random.split(KEY, 4000), probability)
-    mean = actor_critic.mode(agent, settings, obs)
+    action, log_prob, random = ACT(agent, obs, jax.random.split(KEY, 4000), probability)
+    mean = MODE(agent, obs)
     np.testing.assert_allclose(np.mean(random), probability, atol=0.03)
-    np.testing.assert_array_equal(np.asarray(action == mean).all(axis=-1), ~np.asarray(random))
-    np.testing.assert_allclose(log_prob, networks.log_prob(mean, agent.actor["log_std"], action), rtol=1e-6)
+    moved = np.abs(action - mean).max(axis=-1) > 1e-5
+    np.testing.assert_array_equal(moved, random)
+    np.testing.assert_allclose(log_prob, networks.log_prob(mean, agent.actor["log_std"], action), rtol=1e-4)
     if probability == 1.0:
         np.testing.assert_allclose(np.std(action - mean, axis=0), 0.5, rtol=0.05)
 
@@ -207,14 +210,28 @@ def test_annealing_goes_on_while_failures_are_rare(failures, moves):
     np.testing.assert_allclose(jnp.exp(agent.actor["log_std"]), 0.1, rtol=1e-5)
 
 
-def updated(settings, gap=0.0, advantage=1.0):
-    """The agent after an update with 32 samples, whose old log-probabilities are `gap` lower than the policy's own."""
-    agent, keys = agent_of(settings), jax.random.split(KEY, 32)
-    obs = jax.random.normal(KEY, (32, 3))
-    action, log_prob, random = actor_critic.act(agent, settings, {"actor": obs}, keys, 1.0)
-    flat = jnp.full(32, advantage)
-    batch = actor_critic.Batch(obs, obs, action, log_prob - gap, random, flat, flat)
-    return agent, *actor_critic.update_actor(KEY, agent, settings, ALGORITHMS["DeepMimic"], batch, 8, None)
+def updated(settings, gap=0.0, advantage=1.0, rate=None):
+    """The agent before and after an update with 32 samples, whose old log-probabilities are lower by `gap`."""
+    before, rate = agent_of(settings), settings.actor.learning_rate if rate is None else rate
+    return before, *compiled_update(settings)(before, gap, advantage, jnp.float32(rate))
+
+
+PROGRAMS = {}
+
+
+def compiled_update(settings):
+    """(agent, gap, advantage, rate) -> (agent, statistics): one program for each settings."""
+
+    @jax.jit
+    def update(agent, gap, advantage, rate):
+        obs, opt = jax.random.normal(KEY, (32, 3)), agent.actor_opt
+        agent = agent._replace(actor_opt=opt._replace(hyperparams={**opt.hyperparams, "learning_rate": rate}))
+        action, log_prob, random = actor_critic.act(agent, settings, {"actor": obs}, jax.random.split(KEY, 32), 1.0)
+        flat = jnp.full(32, advantage)
+        batch = actor_critic.Batch(obs, obs, action, log_prob - gap, random, flat, flat)
+        return actor_critic.update_actor(KEY, agent, settings, ALGORITHMS["DeepMimic"], batch, 8, None)
+
+    return PROGRAMS.setdefault(repr(settings), update)
 
 
 @pytest.mark.parametrize(("gap", "rate", "want"), [
@@ -222,8 +239,7 @@ def updated(settings, gap=0.0, advantage=1.0):
 ])  # fmt: skip
 def test_rate_follows_the_kl(gap, rate, want):
     """A KL far over the target lowers the rate, far under it raises it; gap 0.1414 is a KL of 0.01, on the target."""
-    settings = dataclasses.replace(SMALL, target_kl=0.01, actor=OptimizerSettings(learning_rate=rate))
-    _, agent, stats = updated(settings, gap, advantage=0.0)
+    _, agent, stats = updated(TARGET, gap, advantage=0.0, rate=rate)
     np.testing.assert_allclose(agent.actor_opt.hyperparams["learning_rate"], want, rtol=1e-5)
     assert stats["KL"] > 0.3 if gap == 1.0 else stats["KL"] < 0.012
 
@@ -233,9 +249,10 @@ def test_rate_stays_without_a_target():
     np.testing.assert_allclose(agent.actor_opt.hyperparams["learning_rate"], 1e-4, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("mode", "moves"), [("fixed", False), ("annealed", False), ("trained", True)])
-@pytest.mark.parametrize("kind", ["SGD", "Adam"])
-def test_only_a_trained_standard_deviation_is_trained(mode, moves, kind):
+@pytest.mark.parametrize(("mode", "kind", "moves"), [
+    ("fixed", "SGD", False), ("fixed", "Adam", False), ("annealed", "SGD", False), ("trained", "SGD", True),
+])  # fmt: skip
+def test_only_a_trained_standard_deviation_is_trained(mode, kind, moves):
     """Weight decay too must leave it alone: it has no gradient, but it is a parameter."""
     actor = OptimizerSettings(type=kind, learning_rate=1e-2, weight_decay=0.1)
     before, after, _ = updated(dataclasses.replace(SMALL, std=StdSettings(mode=mode), actor=actor))
