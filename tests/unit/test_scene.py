@@ -127,6 +127,51 @@ def test_shapes_meet_the_floor_and_each_other_only_if_asked(tmp_path, ground):
     assert contacts(meeting, 5.0) == {("hand", "trunk")}  # arm and trunk are parent and child
 
 
+def test_named_pairs_are_the_contacts_that_masks_give(tmp_path, monkeypatch):
+    """Bit for bit, with friction that differs, a shape without a name, and a pair that the file names itself."""
+    ground = '<geom name="ground" type="plane" size="1 1 1" friction=".3 .01 .01"/>'
+    own = '</worldbody><contact><pair geom1="hand" geom2="ground" friction="2 2 .1 .1 .1"/></contact>'
+    robot = make_robot(tmp_path, ground)
+    text = robot.xml.read_text().replace('<geom name="arm"', '<geom friction="1.5 .1 .1"')
+    robot.xml.write_text(text.replace("</worldbody>", own))
+    named = scene.build(robot, SETTINGS)
+    with monkeypatch.context() as context:
+        context.setattr(scene, "_pairs", lambda spec: None)
+        masks = scene.build(robot, SETTINGS)
+    assert (named.npair, masks.npair) == (3, 1)
+    ours, theirs = falls(named), falls(masks)
+    assert {shape for geoms, _ in ours for shape in geoms.ravel()} == {0, 1, 3, 4}  # all but the skin
+    for (geoms, values), (their_geoms, their_values) in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(geoms, their_geoms)
+        np.testing.assert_array_equal(values, their_values)
+
+
+def falls(model: mujoco.MjModel) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(geoms of the contacts, positions and contact parameters) of every step of three falls."""
+    found = []
+    for start in ((0.09, 1, 0, 0, 0), (0.4, 0.7, 0, 0.7, 0), (0.15, 0, 1, 0.1, 0)):
+        data = mujoco.MjData(model)
+        data.qpos[2:7] = start
+        for _ in range(80):
+            mujoco.mj_step(model, data)
+            con = data.contact
+            values = [data.qpos, con.dist, con.friction, con.solref, con.solimp, con.dim, con.includemargin]
+            found.append((con.geom.copy(), np.concatenate([np.ravel(x) for x in values])))
+    return found
+
+
+@pytest.mark.parametrize("old,new", [
+    ('<geom name="arm"', '<geom name="arm" solref=".05 1"'), ('<geom name="arm"', '<geom name="arm" margin=".01"'),
+    ("</worldbody>", '</worldbody><contact><exclude body1="world" body2="hand"/></contact>'),
+])  # fmt: skip
+def test_masks_stay_where_pairs_would_change_contacts(tmp_path, old, new):
+    robot = make_robot(tmp_path)
+    assert scene.build(robot, SETTINGS).npair == 3
+    robot.xml.write_text(robot.xml.read_text().replace(old, new))
+    model = scene.build(robot, SETTINGS)
+    assert model.npair == 0 and contacts(model, 0.09) == {("floor", "trunk")}
+
+
 def test_options_come_from_settings(tmp_path):
     settings = EngineSettings(
         sim_freq=200,
