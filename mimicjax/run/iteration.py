@@ -15,7 +15,7 @@ from mimicjax.learn.normalizers import std
 from mimicjax.learn.reward_models import RewardModel
 from mimicjax.run import rollout as rolling
 from mimicjax.settings import LearnSettings
-from mimicjax.types import FAILED, Engine, TrainState
+from mimicjax.types import FAILED, Engine, Rollout, TrainState
 
 SUMMED = ("episodes", "episode_length_sum", "episode_return_sum", "unstable_sum")
 
@@ -39,6 +39,15 @@ def explore(settings: LearnSettings, samples: jax.Array) -> jax.Array:
     return (1.0 - share) * settings.exp_prob_beg + share * settings.exp_prob_end
 
 
+def without_unstable(rollout: Rollout, unstable: jax.Array) -> Rollout:
+    """The rollout with steps [T,B] of physics that exploded kept from the policy's gradient and the discriminators.
+
+    What the engine puts in place of an exploded state says nothing of the policy. The step still counts as a failure.
+    """
+    disc_robot = jnp.where(unstable[..., None], rollout.disc_reference, rollout.disc_robot)
+    return rollout._replace(random=rollout.random & ~unstable, disc_robot=disc_robot)
+
+
 def iterate(parts: Parts, motion: Motion, state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
     """One iteration -> (state, scalar statistics of this device's share, averaged or summed over devices)."""
     settings, axis = parts.settings, parts.axis
@@ -59,11 +68,12 @@ def iterate(parts: Parts, motion: Motion, state: TrainState) -> tuple[TrainState
     env_state, obs, rollout, diagnostics = rolling.collect(
         parts.env, parts.engine, motion, act, state.env, state.obs, settings.steps_per_iter
     )
+    rollout = without_unstable(rollout, diagnostics["unstable"])
     active = samples < settings.normalizer_samples
     reward = settings.task_reward_weight * rollout.reward
     stats: dict[str, jax.Array] = {}
     for model, model_state in zip(parts.reward_models, state.reward_models, strict=True):
-        learned = model.reward(model_state, rollout)
+        learned = jnp.where(diagnostics["unstable"], 0.0, model.reward(model_state, rollout))
         reward = reward + learned
         stats |= {"Disc_Reward_Mean": jnp.mean(learned), "Disc_Reward_Std": jnp.std(learned)}
     batch, info = actor_critic.targets(agent, settings, rollout, reward, axis)
