@@ -13,7 +13,7 @@ from mimicjax.learn import actor_critic
 from mimicjax.learn.actor_critic import ActorCritic
 from mimicjax.run import rollout
 from mimicjax.settings import LearnSettings
-from mimicjax.types import RUNNING, Array, Engine, EnvState, Physics, Step
+from mimicjax.types import RUNNING, Array, Engine, EnvState, Step
 
 
 class Episodes(NamedTuple):
@@ -42,15 +42,7 @@ class _Progress(NamedTuple):
     results: Episodes
 
 
-class Moment(NamedTuple):
-    """Where E environments are after a control step, before those that ended begin anew."""
-
-    physics: Physics
-    clip: Array  # [E] int32
-    time: Array  # [E] s, in the clip
-
-
-Measure = Callable[[Motion, Moment], dict[str, Array]]  # name -> [E]
+Measure = Callable[[Motion, rollout.Moment], dict[str, Array]]  # name -> [E]
 
 
 def make(env: Env, engine: Engine, settings: LearnSettings, measure: Measure | None = None) -> Callable[..., Episodes]:
@@ -62,7 +54,7 @@ def make(env: Env, engine: Engine, settings: LearnSettings, measure: Measure | N
     def advance(
         agent: ActorCritic, motion: Motion, state: EnvState, obs: Any
     ) -> tuple[EnvState, Step, dict[str, Array]]:
-        moment, state, step = watched_step(env, engine, motion, state, actor_critic.mode(agent, settings, obs))
+        moment, state, step = rollout.watched_step(env, engine, motion, state, actor_critic.mode(agent, settings, obs))
         found = {k: v for k, v in step.diagnostics.items() if k.endswith("_Err")}
         return state, step, found | (measure(motion, moment) if measure else {})
 
@@ -92,18 +84,6 @@ def make(env: Env, engine: Engine, settings: LearnSettings, measure: Measure | N
     return run
 
 
-def watched_step(
-    env: Env, engine: Engine, motion: Motion, state: EnvState, action: Array
-) -> tuple[Moment, EnvState, Step]:
-    """`rollout.control_step` that also tells where the environments were before the ended ones began anew."""
-    ctrl, wrench = env.before(motion, state, action)
-    state = state._replace(physics=engine.step(state.physics, ctrl, wrench))
-    time = state.start + env.dt * (state.step + 1).astype(jnp.float32)
-    moment = Moment(state.physics, state.clip, time)
-    state, step, begun = env.after(motion, state)
-    return moment, state._replace(physics=engine.write(state.physics, begun.mask, begun.qpos, begun.qvel)), step
-
-
 def record(
     env: Env, engine: Engine, settings: LearnSettings, reference: Callable[[Motion, Array, Array], Array]
 ) -> Callable[..., Recording]:
@@ -118,7 +98,9 @@ def record(
 
         def one(carry: tuple[EnvState, Any], _: None):
             state, obs = carry
-            moment, state, step = watched_step(env, engine, motion, state, actor_critic.mode(agent, settings, obs))
+            moment, state, step = rollout.watched_step(
+                env, engine, motion, state, actor_critic.mode(agent, settings, obs)
+            )
             rows = moment.physics.qpos[0], reference(motion, moment.clip, moment.time)[0]
             return (state, step.obs), (*rows, step.done[0])
 

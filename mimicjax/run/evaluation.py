@@ -48,7 +48,7 @@ def measure(robot: Robot, settings: ObservationSettings) -> episodes.Measure:
     """What evaluation follows at every step, beside what training does: (motion, moment) -> name -> [E]."""
     fall, strayed = terminations.fall(robot), terminations.strayed(robot, settings, RULE_DISTANCE)
 
-    def one(motion: Motion, moment: episodes.Moment) -> dict[str, Array]:
+    def one(motion: Motion, moment: rollout.Moment) -> dict[str, Array]:
         pose = kinematics.pose_of(robot, moment.physics.qpos, moment.physics.qvel)
         reference = poses_at(robot, motion, moment.clip, moment.time)
         distance = jnp.mean(jnp.linalg.norm(reference.body_pos - pose.body_pos, axis=-1))
@@ -69,7 +69,7 @@ def run(
 
     def program(agent: ActorCritic, motion: Motion, keys: jax.Array, clip: jax.Array, start: jax.Array):
         state, _ = rollout.begin(env, engine, motion, keys, clip, start)
-        return whole(agent, motion, keys, clip, start), follow(motion, episodes.Moment(state.physics, clip, start))
+        return whole(agent, motion, keys, clip, start), follow(motion, rollout.Moment(state.physics, clip, start))
 
     clips = jax.device_get(clips_of(motion))
     clip, start, origin = cases(np.asarray(clips.duration, np.float64), random, seed)

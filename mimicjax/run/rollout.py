@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from mimicjax.env.env import Env, Motion
-from mimicjax.types import Engine, EnvState, Rollout, Step
+from mimicjax.types import Array, Engine, EnvState, Physics, Rollout, Step
 
 KEPT = (
     "Root_Pos_Err",
@@ -20,6 +20,14 @@ KEPT = (
 )  # diagnostics kept while training
 
 
+class Moment(NamedTuple):
+    """Where B environments are after a control step, before those that ended begin anew."""
+
+    physics: Physics
+    clip: Array  # [B] int32
+    time: Array  # [B] s, in the clip
+
+
 def begin(
     env: Env, engine: Engine, motion: Motion, keys: jax.Array, clip: jax.Array, start: jax.Array
 ) -> tuple[EnvState, Any]:
@@ -28,11 +36,21 @@ def begin(
     return state._replace(physics=engine.init(where.qpos, where.qvel)), obs
 
 
+def watched_step(
+    env: Env, engine: Engine, motion: Motion, state: EnvState, action: jax.Array
+) -> tuple[Moment, EnvState, Step]:
+    """One control step of all environments; those that end begin anew, after `Moment` has seen them."""
+    ctrl, wrench = env.before(motion, state, action)
+    state = state._replace(physics=engine.step(state.physics, ctrl, wrench))
+    time = state.start + env.dt * (state.step + 1).astype(jnp.float32)
+    moment = Moment(state.physics, state.clip, time)
+    state, step, begun = env.after(motion, state)
+    return moment, state._replace(physics=engine.write(state.physics, begun.mask, begun.qpos, begun.qvel)), step
+
+
 def control_step(env: Env, engine: Engine, motion: Motion, state: EnvState, action: jax.Array) -> tuple[EnvState, Step]:
     """One control step of all environments; those that end begin anew."""
-    ctrl, wrench = env.before(motion, state, action)
-    state, step, start = env.after(motion, state._replace(physics=engine.step(state.physics, ctrl, wrench)))
-    return state._replace(physics=engine.write(state.physics, start.mask, start.qpos, start.qvel)), step
+    return watched_step(env, engine, motion, state, action)[1:]
 
 
 def collect(
