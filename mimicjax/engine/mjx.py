@@ -93,7 +93,7 @@ def _room(settings: EngineSettings, implementation: Implementation, num_envs: in
 
 def _quieter(model: mjx.Model) -> mjx.Model:
     """Keeps warnings of dropped contacts and constraints, not those of the iteration limit that the user has chosen."""
-    import warp
+    import warp  # pyright: ignore[reportMissingImports]  # an extra
     from mujoco.mjx.third_party.mujoco_warp import OverflowType
 
     warp.config.log_level = warp.LOG_WARNING  # else one line for every kernel it loads
