@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 
 # With two threads in XLA's CPU pool, MJX with 48 or more environments waits for ever at 0 % CPU (jax 0.10.2; see
 # docs/architecture.md). The pool's size is read from NPROC when jax starts its backend.
-_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-if _cores < 4:
-    os.environ.setdefault("NPROC", "4")
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+GUARDED = CORES < 4 and "NPROC" not in os.environ  # the guard below is ours to lift: commands.fit_threads
+if GUARDED:
+    os.environ["NPROC"] = "4"

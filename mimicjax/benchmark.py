@@ -175,6 +175,8 @@ def show(rows: Sequence[Sequence[str]]) -> None:
 def run(argv: Sequence[str]) -> int:
     """Measure as the command line says and print the table."""
     request = parse(argv)
+    if request.engines == ("native",):
+        commands.fit_threads("native")
     import jax
 
     from mimicjax.files import replace_text

@@ -62,6 +62,7 @@ def run(argv: Sequence[str]) -> int:
     from mimicjax import build  # after parsing: --help and mistakes answer at once
     from mimicjax.run import loop
 
+    commands.fit_threads(settings.engine.name)
     loop.check_folder(out, resume)
     world = build.world(settings)
     training = build.training(world)
