@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax
 
-from mimicjax.engine import mjx, native, scene
+from mimicjax.engine import native, scene
 from mimicjax.errors import UserError, nearest
 from mimicjax.settings import EngineSettings
 from mimicjax.types import Engine, Robot
@@ -23,6 +23,8 @@ def make(robot: Robot, settings: EngineSettings, num_envs: int) -> Engine:
     model = scene.build(robot, settings)
     if name == "native":
         return native.make(model, robot, num_envs, settings)
+    from mimicjax.engine import mjx  # only here: it takes a second, and talks of a missing Warp
+
     return mjx.make(model, robot, num_envs, settings, "warp" if name == "mjx-warp" else "jax")
 
 
@@ -52,6 +54,8 @@ def _fastest(accelerator: str) -> tuple[str, str]:
         return "native", "no accelerator: MuJoCo's C engine on all cores"
     if accelerator != "nvidia":
         return "mjx-jax", f"jax computes on {accelerator}"
+    from mimicjax.engine import mjx
+
     if mjx.has_warp():
         return "mjx-warp", "an NVIDIA GPU, and Warp is installed"
     return "mjx-jax", "an NVIDIA GPU without Warp; pip install 'mimicjax[gpu]' makes it faster"
