@@ -21,7 +21,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from mimicjax.engine import choose, scene
+from mimicjax.engine import choose, mjx, scene
 from mimicjax.errors import UserError
 from mimicjax.robot.load import load
 from mimicjax.settings import EngineSettings
@@ -324,9 +324,9 @@ def test_choice(monkeypatch):
     with pytest.raises(UserError, match="not on tpu"):
         choose.choose(EngineSettings(name="mjx-warp"))
     monkeypatch.setattr(choose, "_accelerator", lambda: "nvidia")
-    monkeypatch.setattr(choose.mjx, "has_warp", lambda: True)
+    monkeypatch.setattr(mjx, "has_warp", lambda: True)
     assert choose.choose(EngineSettings())[0] == "mjx-warp"
-    monkeypatch.setattr(choose.mjx, "has_warp", lambda: False)
+    monkeypatch.setattr(mjx, "has_warp", lambda: False)
     assert choose.choose(EngineSettings())[0] == "mjx-jax"
     with pytest.raises(UserError, match=r"pip install 'mimicjax\[gpu\]'"):
         choose.make(robot(), EngineSettings(name="mjx-warp"), 1)
