@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import mujoco
 import numpy as np
 from mujoco.batch import Batch, SimulationError
@@ -38,10 +39,13 @@ def make(model: mujoco.MjModel, robot: Robot, num_envs: int, settings: EngineSet
     stepper = _stepper(model, robot, num_envs, settings)
 
     def step(physics: Physics, ctrl: Array, wrench: Array) -> Physics:
-        shapes = [jax.ShapeDtypeStruct(x.shape, np.float32) for x in (physics.qpos, physics.qvel, physics.warmstart)]
-        shapes.append(jax.ShapeDtypeStruct(physics.qpos.shape[:-1], np.bool_))
-        inputs = (physics.qpos, physics.qvel, physics.warmstart, ctrl, wrench)
-        return Physics(*jax.pure_callback(stepper, tuple(shapes), *inputs, vmap_method="broadcast_all"))
+        # one array each way: JAX takes 20 us for every argument of a callback
+        rows = (physics.qpos, physics.qvel, physics.warmstart, ctrl, wrench.reshape(*wrench.shape[:-2], -1))
+        packed = jnp.concatenate(rows, axis=-1)
+        shape = jax.ShapeDtypeStruct((*packed.shape[:-1], robot.nq + 2 * robot.nv + 1), np.float32)
+        stepped = jax.pure_callback(stepper, shape, packed, vmap_method="broadcast_all")
+        qpos, qvel, warmstart, unstable = jnp.split(stepped, np.cumsum([robot.nq, robot.nv, robot.nv]), axis=-1)
+        return Physics(qpos, qvel, warmstart, unstable[..., 0] > 0)
 
     return Engine("native", state.init, step, state.write)
 
@@ -56,41 +60,46 @@ def quiet() -> None:
 
 def _stepper(
     model: mujoco.MjModel, robot: Robot, num_envs: int, settings: EngineSettings
-) -> Callable[..., tuple[np.ndarray, ...]]:
-    """The callback: (qpos, qvel, warmstart, ctrl, wrench), any leading axes -> (qpos, qvel, warmstart, unstable)."""
+) -> Callable[[Array], np.ndarray]:
+    """The callback: [..., qpos qvel warmstart ctrl wrench] -> [..., qpos qvel warmstart unstable], float32."""
     count = scene.substeps(settings)
     bodies = scene.body_ids(model, robot, robot.wrench_bodies)
+    places = np.cumsum([robot.nq, robot.nv, robot.nv, robot.num_dofs])
     lock = threading.Lock()
     batch = Batch(model, max(1, num_envs), settings.threads)
 
-    def stepper(*inputs: Array) -> tuple[np.ndarray, ...]:
+    def stepper(packed: Array) -> np.ndarray:
         nonlocal batch
-        lead = inputs[0].shape[:-1]
-        qpos, qvel, warmstart, ctrl, wrench = [np.asarray(x) for x in inputs]  # before anything: no jax operation here
+        inputs = np.asarray(packed)  # before anything: no jax operation here
+        lead = inputs.shape[:-1]
         rows = math.prod(lead)
-        qpos, qvel, warmstart, ctrl = [x.reshape(rows, x.shape[-1]) for x in (qpos, qvel, warmstart, ctrl)]
-        wrench = wrench.reshape(rows, *wrench.shape[-2:])
+        qpos, qvel, warmstart, ctrl, wrench = np.split(inputs.reshape(rows, inputs.shape[-1]), places, axis=1)
         with lock:
             if rows > batch.nsim:
                 batch = Batch(model, rows, settings.threads)
-            _load(batch, rows, bodies, qpos, qvel, warmstart, ctrl, wrench)
+            _load(batch, rows, qpos, qvel, warmstart, ctrl)
+            _push(batch, rows, bodies, wrench.reshape(rows, len(bodies), 6))
             failed = _advance(batch, rows, count) | ~np.isfinite(ctrl).all(axis=1)
             outputs = _unload(batch, rows, failed, robot.start_qpos)
-        return tuple(x.reshape(*lead, *x.shape[1:]) for x in outputs)
+        return outputs.reshape(*lead, outputs.shape[1])
 
     return stepper
 
 
-def _load(batch, rows, bodies, qpos, qvel, warmstart, ctrl, wrench) -> None:
+def _load(batch: Batch, rows: int, qpos, qvel, warmstart, ctrl) -> None:
     """Writes all that a step depends on into the first rows, so that nothing of an earlier call survives in them."""
     fields = ("qpos", "qvel", "qacc_warmstart", "ctrl")
     for name, values in zip(fields, (qpos, qvel, warmstart, ctrl), strict=True):
         batch.bind(name)[:rows] = values
     control = batch.bind("ctrl")[:rows]
     np.copyto(control, 0.0, where=~np.isfinite(control))
-    applied = batch.bind("xfrc_applied")
-    for index, body in enumerate(bodies):  # force, then torque, at the body's centre of mass, as ours
-        applied[:rows, body] = wrench[:, index]
+
+
+def _push(batch: Batch, rows: int, bodies: np.ndarray, wrench: np.ndarray) -> None:
+    """Writes wrenches [rows,W,6]: force, then torque, at the body's centre of mass, as MuJoCo's."""
+    applied = batch.bind("xfrc_applied")[:rows]
+    if wrench.any() or applied.any():  # mostly neither, and then it costs nothing
+        applied[:, bodies] = wrench
 
 
 def _advance(batch: Batch, rows: int, count: int) -> np.ndarray:
@@ -110,13 +119,16 @@ def _advance(batch: Batch, rows: int, count: int) -> np.ndarray:
     return failed
 
 
-def _unload(batch, rows, failed, start_qpos) -> tuple[np.ndarray, ...]:
-    """Reads the first rows as float32 and puts those that failed or grew huge into the start pose."""
-    fields = ("qpos", "qvel", "qacc_warmstart")
-    qpos, qvel, warmstart = [batch.bind(name)[:rows].astype(np.float32) for name in fields]
+def _unload(batch: Batch, rows: int, failed: np.ndarray, start_qpos: np.ndarray) -> np.ndarray:
+    """Reads the first rows, [rows, qpos qvel warmstart unstable]; those that failed or grew huge are in the start pose."""
+    fields = [batch.bind(name)[:rows] for name in ("qpos", "qvel", "qacc_warmstart")]
+    outputs = np.zeros((rows, sum(values.shape[1] for values in fields) + 1), np.float32)
+    qpos, qvel, warmstart, unstable = np.split(outputs, np.cumsum([values.shape[1] for values in fields]), axis=1)
+    for place, values in zip((qpos, qvel, warmstart), fields, strict=True):
+        place[:] = values
     fine = (np.abs(qpos) < state.LARGEST_QPOS).all(axis=1) & (np.abs(qvel) < state.LARGEST_QVEL).all(axis=1)
-    unstable = failed | ~fine | ~np.isfinite(warmstart).all(axis=1)  # a NaN is not below any bound
-    qpos[unstable] = start_qpos
-    qvel[unstable] = 0.0
-    warmstart[unstable] = 0.0
-    return qpos, qvel, warmstart, unstable
+    broken = failed | ~fine | ~np.isfinite(warmstart).all(axis=1)  # a NaN is not below any bound
+    outputs[broken] = 0.0
+    qpos[broken] = start_qpos
+    unstable[broken] = 1.0
+    return outputs

