@@ -146,8 +146,8 @@ class Engine(NamedTuple):
     name: str  # "native", "mjx-jax" or "mjx-warp"
     init: Callable[[Array, Array], Physics]  # (qpos [B,nq], qvel [B,nv])
     step: Callable[
-        [Physics, Array, Array], Physics
-    ]  # (physics, ctrl [B,D], wrench [B,W,6]): all substeps of one control step
+        [Physics, Array, Array, Array], Physics
+    ]  # (physics, ctrl [B,D] or [B,S,D] for S substeps, wrench [B,W,6], variant [B] int32): one control step
     write: Callable[
         [Physics, Array, Array, Array], Physics
     ]  # (physics, mask [B] bool, qpos, qvel): only rows of mask change
@@ -162,6 +162,9 @@ class EnvState(NamedTuple):
     clip: Array  # [B] int32
     start: Array  # [B] s, clip time at the reset
     reward_sum: Array  # [B], rewards of this episode so far
+    variant: Array  # [B] int32, which of the engine's randomised models; 0 is the model as given
+    push: Any  # state of the disturbances, leaves [B,...]; () without
+    noise: Any  # what randomisation has drawn for the env's own part, leaves [B,...]; () without
 
 
 class Step(NamedTuple):

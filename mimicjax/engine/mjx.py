@@ -44,7 +44,7 @@ def make(
     bodies = scene.body_ids(model, robot, robot.wrench_bodies)
     start_qpos = np.asarray(robot.start_qpos, np.float32)
 
-    def step(physics: Physics, ctrl: Array, wrench: Array) -> Physics:
+    def step(physics: Physics, ctrl: Array, wrench: Array, variant: Array | None = None) -> Physics:
         data = template(max(num_envs, physics.qpos.shape[0]))
         with jax.default_matmul_precision("highest"):  # or GPUs multiply with 10 bits of mantissa (TF32)
             advance = jax.vmap(lambda *inputs: _advance(device_model, data, count, bodies, *inputs))

@@ -38,7 +38,7 @@ def make(model: mujoco.MjModel, robot: Robot, num_envs: int, settings: EngineSet
     quiet()
     stepper = _stepper(model, robot, num_envs, settings)
 
-    def step(physics: Physics, ctrl: Array, wrench: Array) -> Physics:
+    def step(physics: Physics, ctrl: Array, wrench: Array, variant: Array | None = None) -> Physics:
         # one array each way: JAX takes 20 us for every argument of a callback
         rows = (physics.qpos, physics.qvel, physics.warmstart, ctrl, wrench.reshape(*wrench.shape[:-2], -1))
         packed = jnp.concatenate(rows, axis=-1)

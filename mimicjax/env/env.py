@@ -36,7 +36,7 @@ class Env(NamedTuple):
 
     place: Callable  # (motion, keys [B], clip [B], start [B]) -> (EnvState without physics, obs, Start)
     draw: Callable  # (motion, keys [B]) -> (clip [B], start [B]), as at a reset
-    before: Callable  # (motion, state, action [B,A]) -> (ctrl [B,D], wrench [B,W,6])
+    before: Callable  # (motion, state, action [B,A]) -> (state, ctrl, wrench [B,W,6]), as the engine takes them
     after: Callable  # (motion, state with the new physics) -> (state, Step, Start of the environments that ended)
     dt: float  # s, a control step
     episode_steps: int  # control steps of an episode that does not end early
@@ -95,14 +95,14 @@ def _begin(one: _One, motion: Motion, clip: jax.Array, start: jax.Array):
 def _place(one: _One, motion: Motion, key: jax.Array, clip: jax.Array, start: jax.Array):
     obs, qpos, qvel = _begin(one, motion, clip, start)
     physics = Physics(qpos, qvel, jnp.zeros(one.robot.nv), jnp.asarray(False))
-    state = EnvState(physics, key, jnp.int32(0), clip, start, jnp.float32(0))
+    state = EnvState(physics, key, jnp.int32(0), clip, start, jnp.float32(0), jnp.int32(0), (), ())
     return state, obs, Start(jnp.asarray(True), qpos, qvel)
 
 
-def _before(one: _One, motion: Motion, state: EnvState, action: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _before(one: _One, motion: Motion, state: EnvState, action: jax.Array) -> tuple[EnvState, jax.Array, jax.Array]:
     time = state.start + one.dt * (state.step + 1).astype(jnp.float32)
     ahead = poses_at(one.robot, motion, state.clip, time)
-    return one.target(action, ahead), jnp.zeros((len(one.robot.wrench_bodies), 6))
+    return state, one.target(action, ahead), jnp.zeros((len(one.robot.wrench_bodies), 6))
 
 
 def _done(one: _One, motion: Motion, state: EnvState, time: jax.Array, pose: Pose, reference: Pose) -> jax.Array:
@@ -148,7 +148,7 @@ def _after(one: _One, motion: Motion, state: EnvState):
     step = Step(obs, last_obs, reward, done, *disc, diagnostics)
     state = EnvState(
         state.physics, key, jnp.where(over, 0, state.step), jnp.where(over, clip, state.clip),
-        jnp.where(over, start, state.start), jnp.where(over, 0.0, total),
+        jnp.where(over, start, state.start), jnp.where(over, 0.0, total), state.variant, state.push, state.noise,
     )  # fmt: skip
     return state, step, Start(over, qpos, qvel)
 

@@ -40,8 +40,8 @@ def watched_step(
     env: Env, engine: Engine, motion: Motion, state: EnvState, action: jax.Array
 ) -> tuple[Moment, EnvState, Step]:
     """One control step of all environments; those that end begin anew, after `Moment` has seen them."""
-    ctrl, wrench = env.before(motion, state, action)
-    state = state._replace(physics=engine.step(state.physics, ctrl, wrench))
+    state, ctrl, wrench = env.before(motion, state, action)
+    state = state._replace(physics=engine.step(state.physics, ctrl, wrench, state.variant))
     time = state.start + env.dt * (state.step + 1).astype(jnp.float32)
     moment = Moment(state.physics, state.clip, time)
     state, step, begun = env.after(motion, state)

@@ -78,11 +78,12 @@ def _env() -> Env:
         seen = jax.vmap(lambda key: _fresh(motion, key))(keys)
         begin = Start(jnp.ones(count, bool), seen, jnp.zeros((count, 1)))
         physics = engine_state.init(begin.qpos, begin.qvel)
-        state = EnvState(physics, keys, jnp.zeros(count, jnp.int32), clip, start, jnp.zeros(count))
+        whole = jnp.zeros(count, jnp.int32)
+        state = EnvState(physics, keys, whole, clip, start, jnp.zeros(count), whole, (), ())
         return state, {"actor": seen, "critic": seen}, begin
 
     def before(motion, state, action):
-        return action, jnp.zeros((len(action), 0, 6))
+        return state, action, jnp.zeros((len(action), 0, 6))
 
     def one(motion, key, here, action):
         s, a = jnp.argmax(here), action[0]
@@ -107,7 +108,7 @@ def _env() -> Env:
     return Env(place, draw, before, after, 1 / 30, 1)
 
 
-def _obey(physics, ctrl, wrench):
+def _obey(physics, ctrl, wrench, variant):
     return physics._replace(qvel=ctrl)
 
 
