@@ -65,12 +65,14 @@ def save(
 
 
 def restore(
-    folder: str | Path, template: Any, facts: Mapping[str, Any] | None = None, step: int | None = None
-) -> tuple[Any, dict[str, Any]]:
+    folder: str | Path, template: Any, facts: Mapping[str, Any] | None = None, step: int | None = None, *,
+    part: bool = False,
+) -> tuple[Any, dict[str, Any]]:  # fmt: skip
     """(state, its facts) of a checkpoint, bit for bit, on the devices and in the shardings of `template`.
 
     template: a pytree like the one saved (arrays or ShapeDtypeStructs; values are not read). facts: what this run would
     save; another robot is refused, and other configs are named if the state does not fit. step: None takes the latest.
+    part: the template is a part of what was saved; the rest is not read.
     Raises UserError: no checkpoint, another format, another robot, other leaves or shapes, damaged files.
     """
     path = files.find(Path(folder), step)
@@ -78,8 +80,11 @@ def restore(
     about = saved.pop("leaves")
     _check_facts(path, saved, facts or {})
     wanted = _named_leaves(template)
+    if part:
+        about = {name: leaf for name, leaf in about.items() if name in wanted}
     _check_leaves(path, {n: _describe(leaf) for n, leaf in wanted.items()}, about, saved, facts or {})
-    arrays = files.read_arrays(path / "state")
+    stored = [name for name, leaf in about.items() if 0 not in leaf["data_shape"]]
+    arrays = files.read_arrays(path / "state", stored if part else None)
     restored = []
     for name, leaf in wanted.items():
         shape, dtype = about[name]["data_shape"], np.dtype(about[name]["data_dtype"])

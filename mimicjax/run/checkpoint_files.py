@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -86,12 +86,14 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
         checkpointer.save(path.resolve(), {n: a for n, a in arrays.items() if a.size})  # zarr has no empty arrays
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
+def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+    """The arrays of `names`, or all; others are not read."""
     import orbax.checkpoint as ocp
 
+    part = {} if names is None else {"item": dict.fromkeys(names, 0), "partial_restore": True}
     try:
         with _quiet(), ocp.PyTreeCheckpointer() as checkpointer:
-            return {n: np.asarray(a) for n, a in checkpointer.restore(path.resolve()).items()}
+            return {n: np.asarray(a) for n, a in checkpointer.restore(path.resolve(), args=ocp.args.PyTreeRestore(**part)).items()}
     except Exception as problem:  # whatever Orbax, tensorstore and the codecs say about damaged files
         raise damaged(path.parent, " ".join(str(problem).split())[:200]) from problem
 

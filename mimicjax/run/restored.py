@@ -7,14 +7,11 @@ there are here, loads as well.
 from __future__ import annotations
 
 import dataclasses
-import json
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from mimicjax import config
 from mimicjax.errors import UserError
@@ -54,9 +51,9 @@ def load(
     chosen = dataclasses.replace(trained.engine, name=engine or trained.engine.name)
     settings = dataclasses.replace(trained, num_envs=len(jax.devices()), motion=motion or trained.motion, engine=chosen)
     made = world(settings)
-    path = checkpoint_files.find(folder / "checkpoints", step)
-    number = int(path.name.partition(".")[0])
-    agent = _read_agent(path, template(settings, sizes(made), made.robot.num_dofs))
+    number = int(checkpoint_files.find(folder / "checkpoints", step).name.partition(".")[0])
+    like = {"agent": template(settings, sizes(made), made.robot.num_dofs)}
+    agent = checkpoint.restore(folder / "checkpoints", like, step=step, part=True)[0]["agent"]
     here = facts(made) if facts else {}
     differs = []
     if here and here.get("robot_hash") != saved.get("robot_hash"):
@@ -80,38 +77,3 @@ def template(settings: RunSettings, sizes: dict[str, int], actions: int) -> Acto
     """The agent's shapes and types; nothing is computed."""
     init = lambda key: actor_critic.init(key, settings.learn, sizes["actor"], sizes["critic"], actions)  # noqa: E731
     return jax.eval_shape(init, jax.random.key(0))
-
-
-def _read_agent(path: Path, like: ActorCritic) -> ActorCritic:
-    """The leaves `agent.*` of a checkpoint, checked against their checksums; other leaves are not read."""
-    pairs = jax.tree_util.tree_flatten_with_path({"agent": like})[0]
-    wanted = {jax.tree_util.keystr(place, simple=True, separator="."): leaf for place, leaf in pairs}
-    about = json.loads((path / "facts.json").read_text())["leaves"]  # read_facts has checked the file
-    differ = []
-    for name, leaf in wanted.items():
-        here, there = (list(leaf.shape), str(leaf.dtype)), about.get(name)
-        if there is None or (there["shape"], there["dtype"]) != here:
-            is_there = f"{there['dtype']}{there['shape']}" if there else "nothing"
-            differ.append(f"{name} is {is_there} there and {here[1]}{here[0]} by config.yaml")
-    if differ:
-        more = f" and {len(differ) - 3} more" if len(differ) > 3 else ""
-        raise UserError(f"{path}: does not fit the run's config.yaml and robot: {'; '.join(differ[:3])}{more}")
-    arrays = _read(path, [name for name, leaf in wanted.items() if 0 not in leaf.shape])
-    for name, leaf in wanted.items():
-        array = arrays.setdefault(name, np.zeros(leaf.shape, leaf.dtype))
-        same = (array.shape, array.dtype) == (leaf.shape, leaf.dtype)
-        if not same or zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data) != about[name]["crc"]:
-            raise checkpoint_files.damaged(path, f"{name} is missing or changed")
-    return jax.tree.unflatten(jax.tree.structure(like), [jax.numpy.asarray(arrays[name]) for name in wanted])
-
-
-def _read(path: Path, names: list[str]) -> dict[str, np.ndarray]:
-    import orbax.checkpoint as ocp  # takes a second, which a mistaken command line does not wait for
-
-    asked = ocp.args.PyTreeRestore(item=dict.fromkeys(names, 0), partial_restore=True)
-    try:
-        with ocp.PyTreeCheckpointer() as checkpointer:
-            found = checkpointer.restore((path / "state").resolve(), args=asked)
-    except Exception as problem:  # whatever Orbax, tensorstore and the codecs say about damaged files
-        raise checkpoint_files.damaged(path, " ".join(str(problem).split())[:200]) from problem
-    return {name: np.asarray(array) for name, array in found.items()}

@@ -123,7 +123,7 @@ def broken(run: Path, to: Path, change: str) -> Path:
     [
         ("no config", "is no run folder"),
         ("no checkpoints", "no such folder; there are no checkpoints"),
-        ("other nets", "does not fit the run's config.yaml"),
+        ("other nets", "does not fit this run"),
         ("damaged", "is damaged"),
     ],
 )
