@@ -11,12 +11,13 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ import report
 from mimicjax.run import machine
 
 POLL = 0.2  # s between looks at metrics.jsonl
+INTERRUPTED = 130  # exit code of a run that was interrupted and has saved itself
 
 
 class Process(NamedTuple):
@@ -37,13 +39,18 @@ class Process(NamedTuple):
     code: int
 
 
-def watch(command: Sequence[str], metrics: Path, log: Path) -> Process:
-    """Run a command to its end and note when each row of `metrics` came; its output goes to `log`."""
+def watch(
+    command: Sequence[str], metrics: Path, log: Path, enough: Callable[[dict], bool] = lambda row: False
+) -> Process:
+    """Run a command to its end and note when each row of `metrics` came; its output goes to `log`.
+
+    enough: whether nothing more is asked of the run after this row: then it is interrupted, which counts as its end.
+    """
     rows: list[dict[str, Any]] = []
     first, seen, begin = None, 0, time.monotonic()
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        ended = 0
+        ended, told = 0, False
         try:
             while not ended:
                 time.sleep(POLL)
@@ -53,13 +60,17 @@ def watch(command: Sequence[str], metrics: Path, log: Path) -> Process:
                     first = minutes
                 whole = metrics.read_text().split("\n")[:-1] if metrics.is_file() else []
                 rows += [{**json.loads(line), "minutes": minutes} for line in whole[seen:]]
+                if not ended and not told and any(enough(row) for row in rows[seen:]):
+                    process.send_signal(signal.SIGINT)  # the run saves itself and ends
+                    told = True
                 seen = len(whole)
         except BaseException:
             process.terminate()  # the run saves itself and ends
             process.wait()
             raise
     process.returncode = os.waitstatus_to_exitcode(status)
-    return Process(rows, first or minutes, minutes, machine.in_bytes(usage.ru_maxrss), process.returncode)
+    code = 0 if told and process.returncode == INTERRUPTED else process.returncode
+    return Process(rows, first or minutes, minutes, machine.in_bytes(usage.ru_maxrss), code)
 
 
 def point(row: dict[str, Any]) -> dict[str, float]:
@@ -87,6 +98,17 @@ def summary(process: Process, marks: Sequence[float], length: float) -> dict[str
         "minutes_to_first_output": process.first_output, "minutes": process.minutes,
         "peak_mib": process.peak_bytes / 2**20, "points": points,
     }  # fmt: skip
+
+
+def reached(text: str) -> Callable[[dict], bool]:
+    """Reads 'return_per_step>=0.85,body_error_mm<=35': whether a test has reached all of it."""
+    parts = [part.partition(sign) for part in text.split(",") for sign in (">=", "<=") if sign in part]
+
+    def enough(row: dict) -> bool:
+        found = point(row)
+        return all(found[name] >= float(v) if sign == ">=" else found[name] <= float(v) for name, sign, v in parts)
+
+    return enough if parts else lambda row: False
 
 
 def _latest(points: list[dict[str, float]], minute: float) -> dict[str, float] | None:
@@ -130,6 +152,8 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--max-minutes", type=float, default=12.0, help="of training, for each seed (%(default)s)")
     parser.add_argument("--at", default="2,4,6,8,10,12", help="minutes since the command began (%(default)s)")
     parser.add_argument("--length", type=float, default=290.0, help="control steps that count as learned (%(default)s)")
+    parser.add_argument("--until", default="", metavar="CONDITIONS", help="end a run at the first test that has reached "
+                        "all of, for example, test_length>=290,return_per_step>=0.85,body_error_mm<=35")  # fmt: skip
     parser.add_argument("--name", help="results/learning_<name>.json (config and motion)")
     parser.add_argument("--runs", type=Path, help="keep the run folders below this one (they are thrown away)")
     return parser.parse_known_args()
@@ -167,7 +191,7 @@ def train(given: argparse.Namespace, flags: list[str], seed: str, folder: Path) 
         sys.executable, "-m", "mimicjax.train", f"--config={given.config}", f"--motion={given.motion}",
         f"--seed={seed}", f"--max-minutes={given.max_minutes:g}", f"--out={out}", *flags,
     ]  # fmt: skip
-    return watch(command, out / "metrics.jsonl", log), log
+    return watch(command, out / "metrics.jsonl", log, reached(given.until)), log
 
 
 def _plain(value: Any) -> Any:

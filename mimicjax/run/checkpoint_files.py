@@ -93,7 +93,10 @@ def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.
     part = {} if names is None else {"item": dict.fromkeys(names, 0), "partial_restore": True}
     try:
         with _quiet(), ocp.PyTreeCheckpointer() as checkpointer:
-            return {n: np.asarray(a) for n, a in checkpointer.restore(path.resolve(), args=ocp.args.PyTreeRestore(**part)).items()}
+            return {
+                n: np.asarray(a)
+                for n, a in checkpointer.restore(path.resolve(), args=ocp.args.PyTreeRestore(**part)).items()
+            }
     except Exception as problem:  # whatever Orbax, tensorstore and the codecs say about damaged files
         raise damaged(path.parent, " ".join(str(problem).split())[:200]) from problem
 
