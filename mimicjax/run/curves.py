@@ -66,7 +66,7 @@ def _panel(axis: Any, x: np.ndarray, curves: Curves, unit: str, title: str) -> N
     axis.grid(alpha=0.3)
     axis.ticklabel_format(axis="y", useOffset=False)
     if curves:
-        axis.legend(fontsize=7)
+        axis.legend(fontsize=6, framealpha=0.5, ncols=2 if len(curves) > 4 else 1)
 
 
 def _lengths(table: Curves) -> Curves:

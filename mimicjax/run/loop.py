@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mimicjax import config
+from mimicjax import config, files
 from mimicjax.errors import UserError
 from mimicjax.run import checkpoint, episodes
 from mimicjax.run.display import Display
@@ -87,7 +87,15 @@ def restore(training: Training, folder: Path) -> tuple[TrainState, dict[str, Any
 
 
 def train(training: Training, out: Path, resume: bool, notes: tuple[str, ...] = ()) -> bool:
-    """Train until the budget is used up or the user interrupts; returns whether the budget was used up."""
+    """Train until the budget is used up or the user interrupts; returns whether the budget was used up.
+
+    Raises UserError if another process trains in `out`.
+    """
+    with files.alone(out):
+        return _train(training, out, resume, notes)
+
+
+def _train(training: Training, out: Path, resume: bool, notes: tuple[str, ...]) -> bool:
     settings, folder = training.settings, out / "checkpoints"
     facts: dict[str, Any] = {"hours": 0.0}
     if resume and checkpoint.latest(folder) is not None:

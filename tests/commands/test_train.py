@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mimicjax import commands, train
+from mimicjax import commands, files, train
 from mimicjax.run import checkpoint, checkpoint_files
 
 ROOT = Path(__file__).parents[2]
@@ -164,6 +164,8 @@ def test_a_run_is_not_overwritten_nor_resumed_as_another(tmp_path: Path, capsys:
     assert "--resume" in fails(capsys, "--config", "deepmimic_g1", *TINY, "--out", out)
     assert "learn.discount" in fails(capsys, "--resume", out, "--learn.discount", "0.9")
     assert "motion" in fails(capsys, "--resume", out, "--motion", "squat")
+    with files.alone(Path(out)):
+        assert "another process" in fails(capsys, "--resume", out, "--max-iterations", "4")
 
 
 def test_a_full_disk_keeps_the_older_checkpoints(
