@@ -92,8 +92,8 @@ def compiled_physics(engine: Engine, pushed: Drive, wrench_bodies: int, devices:
     """An engine's control steps in a compiled loop, without environment and policy."""
 
     def steps(qpos: jax.Array, qvel: jax.Array, ctrl: jax.Array) -> Physics:
-        wrench = jnp.zeros((len(qpos), wrench_bodies, 6))
-        return jax.lax.scan(lambda p, c: (engine.step(p, c, wrench), None), engine.init(qpos, qvel), ctrl)[0]
+        wrench, given = jnp.zeros((len(qpos), wrench_bodies, 6)), jnp.zeros(len(qpos), jnp.int32)
+        return jax.lax.scan(lambda p, c: (engine.step(p, c, wrench, given), None), engine.init(qpos, qvel), ctrl)[0]
 
     split = PartitionSpec(AXIS)
     function, seconds = _compile(_over(steps, devices, (split, split, PartitionSpec(None, AXIS)), split), *pushed)
