@@ -81,14 +81,14 @@ def settings_of(request: Request) -> tuple[list[RunSettings], list[str]]:
     """The settings to measure, one for each engine and number of environments; and notes on engines left out."""
     import jax
 
-    from mimicjax.engine import choose, mjx
+    from mimicjax.engine import choose
 
     on_cpu = jax.devices()[0].platform == "cpu"
     found, notes = [], []
     for name in request.engines or choose.NAMES:
         engine = dataclasses.replace(request.settings.engine, name=name)
-        if not request.engines and name == "mjx-warp" and (on_cpu or not mjx.has_warp()):
-            notes.append("mjx-warp left out: " + ("no NVIDIA GPU" if on_cpu else "Warp is not installed"))
+        if not request.engines and name == "mjx-warp" and (missing := _without_warp(on_cpu)):
+            notes.append(f"mjx-warp left out: {missing}")
             continue
         try:
             choose.choose(engine)
@@ -102,6 +102,15 @@ def settings_of(request: Request) -> tuple[list[RunSettings], list[str]]:
             dataclasses.replace(request.settings, engine=engine, num_envs=n) for n in request.num_envs or few
         ]  # fmt: skip
     return found, notes
+
+
+def _without_warp(on_cpu: bool) -> str:
+    """Why MJX with Warp is not worth measuring here; empty if it is."""
+    if on_cpu:
+        return "no NVIDIA GPU"
+    from mimicjax.engine import mjx  # only here: it takes a second, and talks of a missing Warp
+
+    return "" if mjx.has_warp() else "Warp is not installed"
 
 
 def measure(settings: RunSettings, seconds: float) -> dict[str, Any]:
