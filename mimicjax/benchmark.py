@@ -41,7 +41,7 @@ def parse(argv: Sequence[str]) -> Request:
         prog="python -m mimicjax.benchmark", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Measure control steps per second (of all environments together): physics alone, rollouts with\n"
         "policy, whole training. All in one run, in turns. --num-envs takes a list too: --num-envs 256,1024.",
-        epilog="configs: " + ", ".join(config.available()),
+        epilog="configs: " + config.listing(),
     )  # fmt: skip
     parser.add_argument("--engines", metavar="LIST", default="", help="native,mjx-jax,mjx-warp (all that can run here)")
     parser.add_argument("--seconds", type=float, default=10.0, help="to measure each number (%(default)s)")

@@ -12,6 +12,7 @@ import numpy as np
 
 from mimicjax import config
 from mimicjax.engine import choose
+from mimicjax.env import disturbances, push_profiles
 from mimicjax.env import env as environment
 from mimicjax.env.env import Env, Motion
 from mimicjax.errors import UserError
@@ -19,6 +20,7 @@ from mimicjax.learn import actor_critic
 from mimicjax.learn.algorithms import ALGORITHMS
 from mimicjax.motion import library, table
 from mimicjax.motion.datasets import load_motions
+from mimicjax.robot.bodies import with_wrench_bodies
 from mimicjax.robot.load import load as load_robot
 from mimicjax.run import devices, episodes, rollout
 from mimicjax.run.iteration import Parts
@@ -37,7 +39,8 @@ class World(NamedTuple):
     robot: Robot
     clips: tuple[Clip, ...]
     motion: Motion
-    env: Env
+    env: Env  # of training
+    calm: Env  # the same without disturbances: of tests, evaluation and films
     devices: tuple[Device, ...]
     notes: tuple[str, ...]  # what was chosen for this machine and why, for the user
 
@@ -62,8 +65,18 @@ def world(settings: RunSettings) -> World:
     dt = 1.0 / settings.engine.control_freq
     steps = table.divisions(robot, packed, dt, TABLE_BYTES.get(kind, 1 << 30))
     motion = table.tabulate(robot, packed, dt, steps) if steps else packed
-    env = environment.make(robot, settings.env, settings.engine.control_freq)
-    return World(settings, robot, clips, motion, env, found, tuple(notes))
+    robot, env, calm = _environments(settings, robot)
+    return World(settings, robot, clips, motion, env, calm, found, tuple(notes))
+
+
+def _environments(settings: RunSettings, robot: Robot) -> tuple[Robot, Env, Env]:
+    """(the robot with all bodies that are pushed among its wrench bodies, env of training, env without disturbances)."""
+    freq = settings.engine.control_freq
+    profiles = push_profiles.collect(settings.disturb.profiles, settings.env, 1.0 / freq)
+    robot = with_wrench_bodies(robot, push_profiles.pushed_bodies(robot, profiles))
+    calm = environment.make(robot, settings.env, freq)
+    disturb = disturbances.make(robot, profiles, 1.0 / freq, settings.num_envs, settings.disturb.observe)
+    return robot, environment.make(robot, settings.env, freq, disturb) if disturb else calm, calm
 
 
 def sizes(of: World) -> dict[str, int]:
@@ -133,11 +146,11 @@ def training(of: World) -> Training:
     made = parts(of)
     chunk, place = devices.compiled(made, of.devices)
     count = settings.keep.test_episodes
-    run = episodes.make(of.env, engine(of, count), settings.learn)
+    run = episodes.make(of.calm, engine(of, count), settings.learn)
 
     def test(agent: Any, motion: Motion, key: jax.Array) -> episodes.Episodes:
         keys = jax.random.split(key, count)
-        return run(agent, motion, keys, *of.env.draw(motion, keys))
+        return run(agent, motion, keys, *of.calm.draw(motion, keys))
 
     compiled_test = jax.jit(test)
     return Training(

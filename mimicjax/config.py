@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+FRAGMENTS = ("base", "disturb")  # folders of configs/ with parts to extend, not runs to train
 
 
 def load(schema: type[T], name: str | Path | None, overrides: Mapping[str, Any] | Sequence[str] = ()) -> T:
@@ -112,19 +113,33 @@ def find(name: str | Path, beside: Path | None = None) -> Path:
         return file
     file = paths.CONFIGS / f"{text}.yaml"
     if not text or not file.is_file():
-        names = available()
+        names = [*available(), *fragments()]
         leaf = text.rsplit("/", 1)[-1]
         close = difflib.get_close_matches(
             leaf, {n.rsplit("/", 1)[-1] for n in names}, 3, 0.7
         )  # the folder may be missing
         same_leaf = [n for n in names if n.rsplit("/", 1)[-1] in close]
         near = f" (did you mean {', '.join(same_leaf)}?)" if same_leaf else nearest(text, names)
-        raise UserError(f"{_in(beside)}no config {text!r}{near}; there are: {', '.join(names) or 'none'}")
+        raise UserError(f"{_in(beside)}no config {text!r}{near}; there are: {listing()}")
     return file
 
 
 def available() -> list[str]:
-    """Names of all configs."""
+    """Names of all configs that say a whole run."""
+    return [name for name in _names() if name.partition("/")[0] not in FRAGMENTS]
+
+
+def fragments() -> list[str]:
+    """Names of those that others extend: a part of a run each."""
+    return [name for name in _names() if name.partition("/")[0] in FRAGMENTS]
+
+
+def listing() -> str:
+    """Both, in words."""
+    return (", ".join(available()) or "none") + (f"; to extend: {', '.join(fragments())}" if fragments() else "")
+
+
+def _names() -> list[str]:
     return sorted(p.relative_to(paths.CONFIGS).with_suffix("").as_posix() for p in paths.CONFIGS.rglob("*.yaml"))
 
 

@@ -6,17 +6,10 @@ Loading, extending, overriding and checking are in config.py; this file only say
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
-
-def key(default: Any, meaning: str, **limits: Any) -> Any:
-    """A config key: default (or what makes it), meaning for --help, limits `low`, `high` (inclusive), `above` (exclusive)."""
-    metadata = {"meaning": meaning, **limits}
-    if isinstance(default, (list, dict)):
-        return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
-    if callable(default):
-        return dataclasses.field(default_factory=default, metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+from mimicjax.settings_key import key
+from mimicjax.settings_push import DisturbSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +103,14 @@ class EnvSettings:
     observations: ObservationSettings = key(ObservationSettings, "")
     rewards: dict[str, RewardSettings] = key(_deepmimic_rewards(), "reward terms; null removes an inherited one")
     terminations: TerminationSettings = key(TerminationSettings, "")
+    enable_random_force: bool = key(False, "random forces by the four keys here; more is under disturb")
+    random_force_scale: list[float] = key(
+        [50.0, 50.0, 50.0], "largest N along each world axis, each drawn by itself", low=0.0
+    )
+    random_force_bodies: list[str] = key([], "bodies that get a force of their own, all at once; [] for all it may be")
+    random_force_probability: float = key(
+        0.02, "that forces act in a control step, whatever was in the one before", low=0.0, high=1.0
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,5 +209,6 @@ class RunSettings:
     max_iterations: int = key(0, "stop after this many iterations; 0 for no limit", low=0)
     engine: EngineSettings = key(EngineSettings, "")
     env: EnvSettings = key(EnvSettings, "")
+    disturb: DisturbSettings = key(DisturbSettings, "")
     learn: LearnSettings = key(LearnSettings, "")
     keep: KeepSettings = key(KeepSettings, "")

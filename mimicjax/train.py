@@ -18,7 +18,7 @@ def parse(argv: Sequence[str]) -> tuple[RunSettings, Path, bool]:
     parser = argparse.ArgumentParser(
         prog="python -m mimicjax.train", description="Train a controller that imitates motion clips.",
         allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="configs: " + ", ".join(config.available()),
+        epilog="configs: " + config.listing(),
     )  # fmt: skip
     parser.add_argument("--out", metavar="DIR", help="run folder (runs/<config>)")
     parser.add_argument(

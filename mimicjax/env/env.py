@@ -6,13 +6,14 @@ Everything here is written for one environment; `make` is the only place that ma
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from mimicjax.env import observations, rewards, terminations
+from mimicjax.env.disturbances import Disturbances
 from mimicjax.env.observations import View
 from mimicjax.motion import library
 from mimicjax.motion.table import Table, lookup
@@ -64,6 +65,7 @@ class _One(NamedTuple):
     reward: Callable
     failed: Callable
     target: Callable
+    disturb: Disturbances | None
 
 
 def _reference(one: _One, motion: Motion, clip: jax.Array, time: jax.Array) -> tuple[Pose, Pose, jax.Array]:
@@ -75,9 +77,9 @@ def _reference(one: _One, motion: Motion, clip: jax.Array, time: jax.Array) -> t
     return jax.tree.map(lambda x: x[0], poses), jax.tree.map(lambda x: x[1:], poses), phase
 
 
-def _obs(one: _One, view: View) -> dict[str, jax.Array]:
+def _obs(one: _One, view: View, push: Any) -> dict[str, jax.Array]:
     seen = one.observe(view)
-    return {"actor": seen, "critic": seen}
+    return {"actor": seen, "critic": jnp.concatenate([seen, one.disturb.observe(push)]) if one.disturb else seen}
 
 
 def _draw(one: _One, motion: Motion, key: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -85,24 +87,28 @@ def _draw(one: _One, motion: Motion, key: jax.Array) -> tuple[jax.Array, jax.Arr
     return clip, start if one.settings.random_start else jnp.zeros_like(start)
 
 
-def _begin(one: _One, motion: Motion, clip: jax.Array, start: jax.Array):
-    """Observation and physics of an episode that begins on the reference."""
+def _begin(one: _One, motion: Motion, clip: jax.Array, start: jax.Array) -> tuple[View, jax.Array, jax.Array]:
+    """What terms see, and physics, of an episode that begins on the reference."""
     reference, targets, phase = _reference(one, motion, clip, start)
     qpos, qvel = kinematics.qpos_of(one.robot, reference)
-    return _obs(one, View(reference, reference, targets, phase)), qpos, qvel
+    return View(reference, reference, targets, phase), qpos, qvel
 
 
 def _place(one: _One, motion: Motion, key: jax.Array, clip: jax.Array, start: jax.Array):
-    obs, qpos, qvel = _begin(one, motion, clip, start)
+    view, qpos, qvel = _begin(one, motion, clip, start)
+    push = one.disturb.init(key, view.pose) if one.disturb else ()
     physics = Physics(qpos, qvel, jnp.zeros(one.robot.nv), jnp.asarray(False))
-    state = EnvState(physics, key, jnp.int32(0), clip, start, jnp.float32(0), jnp.int32(0), (), ())
-    return state, obs, Start(jnp.asarray(True), qpos, qvel)
+    state = EnvState(physics, key, jnp.int32(0), clip, start, jnp.float32(0), jnp.int32(0), push, ())
+    return state, _obs(one, view, push), Start(jnp.asarray(True), qpos, qvel)
 
 
 def _before(one: _One, motion: Motion, state: EnvState, action: jax.Array) -> tuple[EnvState, jax.Array, jax.Array]:
     time = state.start + one.dt * (state.step + 1).astype(jnp.float32)
     ahead = poses_at(one.robot, motion, state.clip, time)
-    return state, one.target(action, ahead), jnp.zeros((len(one.robot.wrench_bodies), 6))
+    ctrl = one.target(action, ahead)
+    if one.disturb is None:
+        return state, ctrl, jnp.zeros((len(one.robot.wrench_bodies), 6))
+    return state._replace(physics=one.disturb.push(state.physics, state.push)), ctrl, state.push.wrench
 
 
 def _done(one: _One, motion: Motion, state: EnvState, time: jax.Array, pose: Pose, reference: Pose) -> jax.Array:
@@ -123,6 +129,13 @@ def _sound(one: _One, physics: Physics) -> Physics:
     )  # fmt: skip
 
 
+def _pushes(one: _One, state: EnvState, pose: Pose, begin_pose: Pose, done: jax.Array) -> tuple[Any, Any, dict]:
+    """Disturbances if the episode goes on, if it begins anew, and what they did in the step that ended."""
+    if one.disturb is None:
+        return (), (), {}
+    return *one.disturb.advance(state.push, pose, begin_pose, done), one.disturb.diagnostics(state.push, done)
+
+
 def _after(one: _One, motion: Motion, state: EnvState):
     state = state._replace(step=state.step + 1, physics=_sound(one, state.physics))
     time = state.start + one.dt * state.step.astype(jnp.float32)
@@ -131,37 +144,40 @@ def _after(one: _One, motion: Motion, state: EnvState):
     reward, terms = one.reward(pose, reference)
     reward = jnp.where(state.physics.unstable, 0.0, reward)
     done = _done(one, motion, state, time, pose, reference)
-    last_obs = _obs(one, View(pose, reference, targets, phase))
     total = state.reward_sum + reward
 
     key, fresh = jax.random.split(state.key)
     clip, start = _draw(one, motion, fresh)
-    begin_obs, qpos, qvel = _begin(one, motion, clip, start)
+    begin_view, qpos, qvel = _begin(one, motion, clip, start)
     over = done != RUNNING
+    push, begin_push, felt = _pushes(one, state, pose, begin_view.pose, done)
+    last_obs = _obs(one, View(pose, reference, targets, phase), push)
+    begin_obs = _obs(one, begin_view, begin_push)
     diagnostics = {
         **{f"reward_{name}": value for name, value in terms.items()},
         **terminations.tracking_errors(pose, reference),
-        "episode_length": state.step, "episode_return": total, "unstable": state.physics.unstable,
+        "episode_length": state.step, "episode_return": total, "unstable": state.physics.unstable, **felt,
     }  # fmt: skip
     disc = one.difference(pose), one.difference(reference)
     obs = jax.tree.map(lambda a, b: jnp.where(over, a, b), begin_obs, last_obs)
     step = Step(obs, last_obs, reward, done, *disc, diagnostics)
     state = EnvState(
         state.physics, key, jnp.where(over, 0, state.step), jnp.where(over, clip, state.clip),
-        jnp.where(over, start, state.start), jnp.where(over, 0.0, total), state.variant, state.push, state.noise,
+        jnp.where(over, start, state.start), jnp.where(over, 0.0, total), state.variant,
+        jax.tree.map(lambda a, b: jnp.where(over, a, b), begin_push, push), state.noise,
     )  # fmt: skip
     return state, step, Start(over, qpos, qvel)
 
 
-def make(robot: Robot, settings: EnvSettings, control_freq: int) -> Env:
-    """Build the environment for a robot. Raises UserError for settings that do not fit it."""
+def make(robot: Robot, settings: EnvSettings, control_freq: int, disturb: Disturbances | None = None) -> Env:
+    """Build the environment for a robot; `disturb` from disturbances.make. Raises UserError for what does not fit it."""
     dt = 1.0 / control_freq
     one = _One(
         robot, settings, dt, max(1, int(np.ceil(settings.episode_length * control_freq - 1e-6))),
         observations.make(robot, settings.observations), observations.difference(robot, settings.observations),
         rewards.make(robot, settings),
         terminations.make(robot, settings.terminations, settings.observations),
-        actuation.make(robot, settings.action),
+        actuation.make(robot, settings.action), disturb,
     )  # fmt: skip
 
     def mapped(function: Callable) -> Callable:

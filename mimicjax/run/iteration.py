@@ -17,8 +17,6 @@ from mimicjax.run import rollout as rolling
 from mimicjax.settings import LearnSettings
 from mimicjax.types import FAILED, Engine, Rollout, TrainState
 
-SUMMED = ("episodes", "episode_length_sum", "episode_return_sum", "unstable_sum")
-
 
 class Parts(NamedTuple):
     """What an iteration is made of; static."""
@@ -100,15 +98,17 @@ def iterate(parts: Parts, motion: Motion, state: TrainState) -> tuple[TrainState
 
 
 def _over_devices(stats: dict[str, jax.Array], axis: str | None) -> dict[str, jax.Array]:
-    summed = {k: v for k, v in stats.items() if k in SUMMED}
-    rest = {k: jnp.asarray(v, jnp.float32) for k, v in stats.items() if k not in SUMMED}
-    return {**parallel.total(summed, axis), **parallel.mean(rest, axis)}
+    summed = {k: v for k, v in stats.items() if rolling.is_sum(k)}
+    largest = {k: v for k, v in stats.items() if rolling.is_largest(k)}
+    rest = {k: jnp.asarray(v, jnp.float32) for k, v in stats.items() if not (k in summed or k in largest)}
+    return {**parallel.total(summed, axis), **parallel.largest(largest, axis), **parallel.mean(rest, axis)}
 
 
 def chunk(parts: Parts) -> Callable:
     """The function (state, motion, n) -> (state, statistics): n iterations in one call, n traced, so one program for all n.
 
-    Statistics are summed over the chunk's iterations where they count things and averaged otherwise.
+    Statistics are summed over the chunk's iterations where they count things, and averaged otherwise; of largest values
+    the largest is given.
     """
 
     def run(state: TrainState, motion: Motion, n: jax.Array) -> tuple[TrainState, dict[str, jax.Array]]:
@@ -118,10 +118,12 @@ def chunk(parts: Parts) -> Callable:
         def one(_, carry):
             state, sums = carry
             state, stats = iterate(parts, motion, state)
-            return state, {k: sums[k] + stats[k] for k in sums}
+            return state, {
+                k: jnp.maximum(v, stats[k]) if rolling.is_largest(k) else v + stats[k] for k, v in sums.items()
+            }
 
         state, sums = jax.lax.fori_loop(0, n, one, (state, zeros))
         count = n.astype(jnp.float32)
-        return state, {k: v if k in SUMMED else v / count for k, v in sums.items()}
+        return state, {k: v if rolling.is_sum(k) or rolling.is_largest(k) else v / count for k, v in sums.items()}
 
     return run

@@ -1,7 +1,7 @@
 """What a run writes while it trains: log.txt (MimicKit's columns), metrics.jsonl, TensorBoard events, curves.png.
 
 A row is a mapping column -> number; it needs `Samples` (the x axis) and may hold anything else. metrics.jsonl has every
-value of every row in full; log.txt has the columns of the first row. Rows are cut, not doubled, when a run goes on from
+value of every row in full; log.txt has the columns of the first row, but those of single bodies. Rows are cut, not doubled, when a run goes on from
 a checkpoint that is older than its last rows.
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 from mimicjax.errors import UserError
 from mimicjax.files import replace_text
 from mimicjax.run.curves import draw, rows
+from mimicjax.run.push_log import BODY
 
 WIDTH = 25  # of a column of log.txt, as in MimicKit
 INFO = ("Iteration", "Wall_Time", "Samples", "Samples_Per_Second")
@@ -56,7 +57,7 @@ class Logger:
                 file.write(json.dumps({n: v if math.isfinite(v) else None for n, v in values.items()}) + "\n")
             with self.text.open("a", encoding="utf-8") as file:
                 if not self.columns:
-                    self.columns = list(values)
+                    self.columns = [name for name in values if not name.startswith(BODY)]
                     file.write(_line(self.columns))
                 file.write(_line(_text(values.get(name, math.nan)) for name in self.columns))
             self.drawn = False
@@ -94,7 +95,7 @@ def group(name: str, env: Iterable[str] = ()) -> str:
         return "0_Main"
     if name in INFO or name.endswith("_Episodes"):
         return "1_Info"
-    return "2_Env" if name in set(env) or name.endswith("_Err") else "Misc"
+    return "2_Env" if name in set(env) or name.endswith("_Err") or name.startswith("Push_") else "Misc"
 
 
 def _cut_metrics(path: Path, samples: int) -> None:

@@ -16,10 +16,10 @@ import numpy as np
 
 from mimicjax import config, files
 from mimicjax.errors import UserError
-from mimicjax.run import checkpoint, episodes
+from mimicjax.run import checkpoint, episodes, push_log
 from mimicjax.run.display import Display
-from mimicjax.run.iteration import SUMMED
 from mimicjax.run.log import Logger
+from mimicjax.run.rollout import is_largest, is_sum
 from mimicjax.settings import RunSettings
 from mimicjax.types import TrainState
 
@@ -76,9 +76,9 @@ def write_config(settings: RunSettings, out: Path) -> None:
 def restore(training: Training, folder: Path) -> tuple[TrainState, dict[str, Any]]:
     """The latest checkpoint as a state of this run. Raises UserError if the run's settings differ in what matters."""
     facts = checkpoint.read_facts(folder)
-    differ = [
-        line for line in config.difference(facts["config"], training.facts["config"]) if not line.startswith(FREE)
-    ]
+    # keys that did not exist yet when the run began have their defaults
+    there = config.to_dict(config.from_dict(RunSettings, facts["config"], f"{folder}: config of the run"))
+    differ = [line for line in config.difference(there, training.facts["config"]) if not line.startswith(FREE)]
     if differ:
         raise UserError(f"{folder}: was trained with other settings (there -> here): {'; '.join(differ[:5])}")
     if facts["motion_hash"] != training.facts["motion_hash"]:
@@ -180,7 +180,8 @@ class _Session:
         self.per_iteration = seconds / n
         self.done, self.counted = self.done + n, self.counted + n
         for name, value in stats.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value * (1 if name in SUMMED else n)
+            before = self.sums.get(name, 0.0)
+            self.sums[name] = max(before, value) if is_largest(name) else before + value * (1 if is_sum(name) else n)
         if self.done % self.training.settings.keep.iters_per_output == 0:
             self.output()
         else:
@@ -195,7 +196,8 @@ class _Session:
         key = jax.random.fold_in(jax.random.key(settings.seed + 1), self.done)
         agent = jax.device_put(self.state.agent, jax.devices()[0])
         result = jax.device_get(self.training.test(agent, key))
-        means = {k: v / (1 if k in SUMMED else max(self.counted, 1)) for k, v in self.sums.items()}
+        whole = lambda name: is_sum(name) or is_largest(name)  # noqa: E731
+        means = {k: v / (1 if whole(k) else max(self.counted, 1)) for k, v in self.sums.items()}
         row = self._columns(result, means)
         self.log.write(row)
         checkpoint.save(
@@ -222,6 +224,7 @@ class _Session:
         errors = {k: float(np.sum(v * steps) / max(steps.sum(), 1)) for k, v in test.errors.items()}
         row |= {k: means[k] for k in ORDER if k in means} | errors | {k: means[k] for k in LAST if k in means}
         row |= {k: v for k, v in means.items() if k.startswith("reward_") or k == "failure_rate"}
+        row |= push_log.columns(means, self.counted * self.per)
         row["Unstable"] = int(means.get("unstable_sum", 0))
         row["Samples_Per_Second"] = self.counted * self.per / self.seconds if self.seconds else 0.0
         return row

@@ -68,15 +68,25 @@ def collect(
         state, step = control_step(env, engine, motion, state._replace(key=keys[:, 0]), action)
         last = {"critic": step.last_obs["critic"]}
         row = Rollout(obs, last, action, log_prob, random, step.reward, step.done, step.disc_robot, step.disc_reference)
-        kept = {k: v for k, v in step.diagnostics.items() if k in KEPT or k.startswith("reward_")}
+        kept = {k: v for k, v in step.diagnostics.items() if k in KEPT or k.startswith(("reward_", "push_"))}
         return (state, step.obs), (row, kept)
 
     (state, obs), (rows, diagnostics) = jax.lax.scan(one, (state, obs), None, length=steps)
     return state, obs, rows, diagnostics
 
 
+def is_sum(name: str) -> bool:
+    """Whether a statistic counts something, so that those of devices and iterations add up."""
+    return name == "episodes" or name.endswith("_sum")
+
+
+def is_largest(name: str) -> bool:
+    """Whether a statistic is a largest value, of which the largest over devices and iterations is taken."""
+    return name.endswith("_max")
+
+
 def means(rollout: Rollout, diagnostics: dict[str, jax.Array]) -> dict[str, jax.Array]:
-    """Scalars of a rollout: sums for episodes (so that devices and iterations add up), means for the rest."""
+    """Scalars of a rollout: sums (`is_sum`) and largest values (`is_largest`), means for the rest."""
     over = (rollout.done != 0).astype(jnp.float32)
     episodes = jnp.sum(over)
     out = {
@@ -88,4 +98,8 @@ def means(rollout: Rollout, diagnostics: dict[str, jax.Array]) -> dict[str, jax.
         "failure_rate": jnp.mean((rollout.done == 1).astype(jnp.float32)),
     }
     skip = ("episode_length", "episode_return", "unstable")
-    return {**out, **{k: jnp.mean(v) for k, v in diagnostics.items() if k not in skip}}
+
+    def reduce(name: str, values: jax.Array) -> jax.Array:
+        return jnp.sum(values) if is_sum(name) else jnp.max(values) if is_largest(name) else jnp.mean(values)
+
+    return {**out, **{k: reduce(k, v) for k, v in diagnostics.items() if k not in skip}}

@@ -14,11 +14,18 @@ SMALL = {
     "num_envs": 4, "engine.name": "native", "learn.steps_per_iter": 4, "learn.actor_hidden": [16],
     "learn.critic_hidden": [16], "learn.disc.hidden": [16], "keep.test_episodes": 2,
 }  # fmt: skip
-NAMES = [name for name in config.available() if not name.startswith("base/")]
+NAMES = config.available()
 
 
 def test_presets_are_there() -> None:
-    assert {"deepmimic_g1", "add_g1", "mimickit/deepmimic_g1", "mimickit/add_g1"} <= set(NAMES)
+    assert {
+        "deepmimic_g1",
+        "add_g1",
+        "deepmimic_g1_push",
+        "add_g1_push",
+        "mimickit/deepmimic_g1",
+        "mimickit/add_g1",
+    } <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

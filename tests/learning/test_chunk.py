@@ -36,7 +36,7 @@ def made(g1, clips):
     settings = RunSettings(num_envs=ENVS, engine=EngineSettings(name="native"), env=few, learn=learn)
     env = environment.make(g1, settings.env, settings.engine.control_freq)
     motion = table.tabulate(g1, clips, env.dt, table.COARSEST)
-    world = build.World(settings, g1, (synthetic_clip(29),), motion, env, (jax.devices()[0],), ())
+    world = build.World(settings, g1, (synthetic_clip(29),), motion, env, env, (jax.devices()[0],), ())
     parts = build.parts(world)
     run, place = devices.compiled(parts, world.devices)
     first = place(build.first_state(world, parts))

@@ -1,0 +1,232 @@
+"""Disturbances of one environment: which wrench acts in the coming control step, and what the root's velocity jumps by.
+
+They are planned when the control step before ends, so that the critic can see what is coming; `env.before` only hands
+the plan over. Times are counted from the control step that comes: a push that begins or ends within it acts with the
+share of its impulse that falls into it, whatever its duration. See docs/disturbances.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mimicjax import rotation
+from mimicjax.env import push_profiles
+from mimicjax.env.push_profiles import Profile, Pulse
+from mimicjax.settings_push import CurriculumSettings, PushSettings
+from mimicjax.types import FAILED, RUNNING, Array, Physics, Pose, Robot
+
+STREAM = 0x70757368  # folded into the environment's key: pushes have random numbers of their own
+GRAVITY = 9.81  # m/s^2, of payloads
+EPISODE = 1e9  # s, longer than any
+EDGE = 1e-6  # s, what a push may be cut by at its end
+TRIAL = 1.0  # s after the onset of a push that the robot should survive
+CRITIC_SCALE = (100.0,) * 3 + (20.0,) * 3  # N and N m that the critic sees as 1
+
+
+class Timer(NamedTuple):
+    """Where one profile is; s from the coming control step."""
+
+    draws: Array  # [] int32, pushes drawn so far
+    until: Array  # [] s, to the onset; negative once it is over
+    pulse: Pulse  # the push that is on or comes next
+    level: Array  # [] share of the magnitudes, by the curriculum
+
+
+class PushState(NamedTuple):
+    """What the disturbances of one environment remember, and their plan for the coming control step."""
+
+    key: Array  # random key, never changes
+    steps: Array  # [] int32, control steps since training began
+    since: Array  # [] s, since the onset that is on trial; -1 if none is
+    timers: dict[str, Timer]  # by profile
+    wrench: Array  # [W,6] N and N m, world frame, at the centres of mass: mean over the control step
+    velocity: Array  # [6] m/s and rad/s, world frame: added to the root's at the control step's beginning
+    onset: Array  # [] bool, a push begins
+
+
+class Disturbances(NamedTuple):
+    """Functions for one environment."""
+
+    init: Callable[[Array, Pose], PushState]  # (random key of the environment, pose at the beginning)
+    advance: Callable  # (state, pose, pose of a new episode, done) -> (state if it goes on, state if it begins anew)
+    push: Callable[[Physics, PushState], Physics]  # the root's velocity, as the plan says
+    observe: Callable[[PushState], Array]  # what the critic sees, [6 W] or [0]
+    diagnostics: Callable[[PushState, Array], dict[str, Array]]  # (state before advance, done) -> name -> []
+
+
+class _Made(NamedTuple):
+    robot: Robot
+    profiles: tuple[Profile, ...]
+    dt: float  # s
+    envs: int  # of all devices
+
+
+def make(
+    robot: Robot, profiles: Mapping[str, PushSettings], dt: float, num_envs: int, observe: bool
+) -> Disturbances | None:
+    """The disturbances of these profiles; None without any.
+
+    robot: its wrench bodies hold all that are named. dt: s, a control step. num_envs: of all devices, by which samples
+    are counted. observe: whether the critic sees the wrenches. Raises UserError for what does not fit.
+    """
+    checked = [push_profiles.check(robot, name, settings) for name, settings in profiles.items()]
+    if not checked:
+        return None
+    made = _Made(robot, tuple(checked), dt, num_envs)
+    scale = jnp.asarray(CRITIC_SCALE, jnp.float32)
+    return Disturbances(
+        lambda key, pose: _init(made, key, pose), lambda *args: _advance(made, *args),
+        lambda physics, state: _push(made, physics, state),
+        lambda state: (state.wrench / scale).reshape(-1) if observe else jnp.zeros(0),
+        lambda state, done: _diagnostics(made, state, done),
+    )  # fmt: skip
+
+
+def _init(made: _Made, key: jax.Array, pose: Pose) -> PushState:
+    key = jax.random.fold_in(key, STREAM)
+    timers = {}
+    for profile in made.profiles:
+        interval, pulse = _draw(profile, key, jnp.int32(0))
+        level = jnp.float32(1.0 if profile.settings.curriculum.by == "none" else profile.settings.curriculum.begin)
+        timers[profile.name] = _first(profile, Timer(jnp.int32(1), interval, pulse, level))
+    nothing = jnp.zeros((len(made.robot.wrench_bodies), 6)), jnp.zeros(6), jnp.asarray(False)
+    return _plan(made, PushState(key, jnp.int32(0), jnp.float32(-1.0), timers, *nothing), pose)
+
+
+def _advance(
+    made: _Made, state: PushState, pose: Pose, fresh_pose: Pose, done: jax.Array
+) -> tuple[PushState, PushState]:
+    over = done != RUNNING
+    steps = state.steps + 1
+    goes, begins = {}, {}
+    for profile in made.profiles:
+        timer = state.timers[profile.name]
+        timer = timer._replace(level=_level(profile.settings.curriculum, timer.level, done, steps * float(made.envs)))
+        interval, pulse = _draw(profile, state.key, timer.draws)  # the next push, whichever way it comes about
+        until = timer.until - made.dt
+        end = until + timer.pulse.length
+        ended = (until < 0.0) & (end <= EDGE)
+        kept = pulse._replace(payload=timer.pulse.payload)  # redrawn at resets only
+        later = Timer(timer.draws + 1, jnp.maximum(end + interval, 0.0), kept, timer.level)
+        same = timer._replace(until=until)
+        goes[profile.name] = jax.tree.map(lambda a, b, ended=ended: jnp.where(ended, a, b), later, same)
+        begins[profile.name] = _first(profile, later._replace(until=interval, pulse=pulse))
+    since = jnp.where(over | _tried(made, state, done)[0], -1.0, _since(made, state))
+    state = state._replace(steps=steps, since=since)
+    return _plan(made, state._replace(timers=goes), pose), _plan(made, state._replace(timers=begins), fresh_pose)
+
+
+def _draw(profile: Profile, key: jax.Array, number: jax.Array) -> tuple[jax.Array, Pulse]:
+    return push_profiles.draw(profile, jax.random.fold_in(jax.random.fold_in(key, profile.code), number))
+
+
+def _first(profile: Profile, timer: Timer) -> Timer:
+    """The timer at the beginning of an episode; what is sustained begins with it."""
+    if not profile.settings.sustained:
+        return timer
+    return timer._replace(until=jnp.float32(0.0), pulse=timer.pulse._replace(length=jnp.float32(EPISODE)))
+
+
+def _level(settings: CurriculumSettings, level: jax.Array, done: jax.Array, samples: jax.Array) -> jax.Array:
+    """Share of the magnitudes from now on."""
+    if settings.by == "samples":
+        return settings.begin + (1.0 - settings.begin) * jnp.minimum(samples / settings.samples, 1.0)
+    if settings.by == "success":
+        moved = jnp.where(done == FAILED, level - settings.fall, level + settings.rise)
+        return jnp.where(done == RUNNING, level, jnp.clip(moved, settings.begin, 1.0))
+    return level
+
+
+def _plan(made: _Made, state: PushState, pose: Pose) -> PushState:
+    """What acts in the coming control step; pose: at its beginning."""
+    wrench, velocity = jnp.zeros((len(made.robot.wrench_bodies), 6)), jnp.zeros(6)
+    onset = jnp.asarray(False)
+    for profile in made.profiles:
+        timer = state.timers[profile.name]
+        begins = timer.pulse.live & (timer.until >= 0.0) & (timer.until < made.dt)
+        if profile.wrenches:
+            share = jnp.where(timer.pulse.live, _share(profile.settings, timer, made.dt), 0.0)
+            wrench = wrench + share * timer.level * _wrench(profile, timer.pulse, pose, len(wrench))
+        if profile.settings.payload[1] > 0:
+            wrench = wrench.at[profile.slots, 2].add(-GRAVITY * timer.level * timer.pulse.payload)
+        if profile.moves_root:
+            velocity = velocity + jnp.where(begins, timer.level, 0.0) * timer.pulse.velocity
+        if profile.wrenches or profile.moves_root:
+            onset = onset | begins
+    return state._replace(wrench=wrench, velocity=velocity, onset=onset)
+
+
+def _share(settings: PushSettings, timer: Timer, dt: float) -> jax.Array:
+    """Mean of the pulse over the coming control step, of its peak: the impulse in it, whatever part it covers."""
+    length = jnp.maximum(timer.pulse.length, EDGE)
+    begin = jnp.clip(-timer.until, 0.0, length)
+    end = jnp.clip(dt - timer.until, 0.0, length)
+    if settings.sustained:
+        return jnp.float32(1.0)
+    if settings.shape == "half_sine":
+        return length / (np.pi * dt) * (jnp.cos(np.pi * begin / length) - jnp.cos(np.pi * end / length))
+    return (end - begin) / dt
+
+
+def _wrench(profile: Profile, pulse: Pulse, pose: Pose, slots: int) -> jax.Array:
+    """Wrenches [W,6] of a push at its peak, world frame, at the centres of mass."""
+    s, force, torque = profile.settings, pulse.force, pulse.torque
+    if s.frame == "body" or any(s.offset):
+        quat = pose.body_quat[jnp.asarray(profile.bodies)[pulse.place]]
+        if s.frame == "body":
+            force, torque = rotation.rotate(quat, force), rotation.rotate(quat, torque)
+        if any(s.offset):
+            torque = torque + rotation.cross(rotation.rotate(quat, pulse.offset), force)
+    rows = jnp.concatenate([force, torque], axis=-1)
+    if s.together:
+        return jnp.zeros((slots, 6)).at[profile.slots].set(rows)
+    return jnp.where((jnp.arange(slots) == jnp.asarray(profile.slots)[pulse.place[0]])[:, None], rows, 0.0)
+
+
+def _push(made: _Made, physics: Physics, state: PushState) -> Physics:
+    """The root's velocity with what the plan adds; MuJoCo has a free joint's angular velocity in the body's frame."""
+    if not any(profile.moves_root for profile in made.profiles):
+        return physics
+    spin = rotation.rotate(rotation.conjugate(rotation.normalize(physics.qpos[3:7])), state.velocity[3:])
+    return physics._replace(qvel=physics.qvel.at[:6].add(jnp.concatenate([state.velocity[:3], spin])))
+
+
+def _since(made: _Made, state: PushState) -> jax.Array:
+    """s since the onset on trial, at the end of the step; a push within the trial of another begins none of its own."""
+    running = (state.since >= 0.0) | state.onset
+    return jnp.where(running, jnp.maximum(state.since, 0.0) + made.dt, -1.0)
+
+
+def _tried(made: _Made, state: PushState, done: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(whether a trial ends in the step, whether it was survived). Episodes that end otherwise give no result."""
+    since = _since(made, state)
+    lost = (since >= 0.0) & (done == FAILED)
+    survived = (since >= TRIAL - 0.5 * made.dt) & ~lost
+    return lost | survived, survived
+
+
+def _diagnostics(made: _Made, state: PushState, done: jax.Array) -> dict[str, jax.Array]:
+    """Of the control step that just ended: what adds up (`_sum`), largest values (`_max`), and levels."""
+    force, torque = (jnp.linalg.norm(state.wrench[:, part], axis=-1) for part in (slice(3), slice(3, 6)))
+    acts = (force > 0.0) | (torque > 0.0)
+    tried, survived = _tried(made, state, done)
+    out = {
+        "push_active_sum": jnp.any(acts), "push_onset_sum": state.onset, "push_force_sum": jnp.max(force, initial=0.0),
+        "push_impulse_sum": jnp.sum(force) * made.dt, "push_force_max": jnp.max(force, initial=0.0),
+        "push_torque_max": jnp.max(torque, initial=0.0), "push_speed_max": jnp.linalg.norm(state.velocity[:3]),
+        "push_trial_sum": tried, "push_survived_sum": survived,
+    }  # fmt: skip
+    slots = sorted({int(slot) for profile in made.profiles for slot in _acting(profile)})
+    names = [made.robot.body_names[made.robot.wrench_bodies[slot]] for slot in slots]
+    out |= {f"push_body_{name}_sum": acts[slot] for name, slot in zip(names, slots, strict=True)}
+    out |= {f"push_{name}_level": timer.level for name, timer in state.timers.items()}
+    return {name: jnp.asarray(value, jnp.float32) for name, value in out.items()}
+
+
+def _acting(profile: Profile) -> Sequence[int]:
+    return profile.slots if profile.wrenches or profile.settings.payload[1] > 0 else ()

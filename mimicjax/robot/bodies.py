@@ -1,0 +1,41 @@
+"""A robot's bodies by name, for those that push them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import mujoco
+import numpy as np
+
+from mimicjax.errors import UserError, nearest
+from mimicjax.types import Robot
+
+
+def indices(robot: Robot, names: Iterable[str], where: str) -> np.ndarray:
+    """Indices into robot.body_names, in the order of `names`. Raises UserError, which begins with `where`."""
+    found = []
+    for name in names:
+        if name not in robot.body_names:
+            hint = ", since the world is fixed" if name == "world" else nearest(name, robot.body_names)
+            raise UserError(
+                f"{where}: given {name!r}, allowed are the bodies of robot {robot.name}{hint}: {', '.join(robot.body_names)}"
+            )
+        if robot.body_names.index(name) in found:
+            raise UserError(f"{where}: {name!r} is given twice")
+        found.append(robot.body_names.index(name))
+    return np.asarray(found, np.int32)
+
+
+def with_wrench_bodies(robot: Robot, bodies: Iterable[int]) -> Robot:
+    """The robot with these bodies among its wrench bodies: its own first, then the others as they come in the robot."""
+    own = [int(body) for body in robot.wrench_bodies]
+    more = sorted({int(body) for body in bodies} - set(own))
+    return dataclasses.replace(robot, wrench_bodies=np.asarray([*own, *more], np.int32)) if more else robot
+
+
+def massless(robot: Robot) -> set[str]:
+    """Names of the bodies without mass or inertia of their own, which are mere frames on their parents."""
+    model = mujoco.MjModel.from_xml_path(str(robot.xml))
+    inert = [name for name in robot.body_names if model.body(name).mass[0] <= 0 or not np.all(model.body(name).inertia)]
+    return set(inert)

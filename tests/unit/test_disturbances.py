@@ -1,0 +1,325 @@
+"""Pushes of one environment against MuJoCo, closed forms and what the config promises."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+import pytest
+from scipy import stats
+
+from mimicjax import config, rotation
+from mimicjax.engine import scene
+from mimicjax.env import disturbances, push_profiles
+from mimicjax.errors import UserError
+from mimicjax.robot import kinematics
+from mimicjax.robot.bodies import with_wrench_bodies
+from mimicjax.settings import EngineSettings, EnvSettings, RunSettings
+from mimicjax.settings_push import CurriculumSettings, PushSettings
+from mimicjax.types import FAILED, RUNNING, SUCCEEDED, Physics
+
+DT = 1 / 30
+COUNT = 64
+TORSO = "torso_link"
+
+
+def push(**given) -> PushSettings:
+    return dataclasses.replace(PushSettings(bodies=[TORSO]), **given)
+
+
+def run(robot, profiles: dict[str, PushSettings], steps: int, done=None, count: int = COUNT, envs: int = 1):
+    """[steps,B] PushStates: before each of `steps` control steps in the start pose. done: [steps] at their ends."""
+    made = disturbances.make(robot, profiles, DT, envs, observe=True)
+    assert made is not None
+    pose = kinematics.pose_of(robot, jnp.asarray(robot.start_qpos), jnp.zeros(robot.nv))
+
+    def one(key):
+        def step(state, done):
+            goes, begins = made.advance(state, pose, pose, done)
+            after = jax.tree.map(lambda a, b: jnp.where(done != RUNNING, a, b), begins, goes)
+            return after, (state, made.diagnostics(state, done))
+
+        ends = jnp.zeros(steps, jnp.int8) if done is None else jnp.asarray(done, jnp.int8)
+        return jax.lax.scan(step, made.init(key, pose), ends)[1]
+
+    return jax.jit(jax.vmap(one, out_axes=1))(jax.random.split(jax.random.key(0), count))
+
+
+@functools.cache
+def model() -> mujoco.MjModel:
+    from conftest import robot_g1
+
+    return scene.build(robot_g1(), EngineSettings())
+
+
+@pytest.mark.parametrize("shape,area", [("constant", 1.0), ("half_sine", 2 / np.pi)])
+def test_impulse_is_exact_for_any_duration(g1, shape, area):
+    """Sum of wrench x dt over the control steps = force x duration x (1 or 2 / pi); shorter than a step, and longer."""
+    settings = push(force=[50.0, 90.0], torque=[1.0, 3.0], shape=shape, duration=[0.005, 0.4], interval=[0.1, 0.5])
+    states, _ = run(g1, {"p": settings}, 40)
+    pulse = jax.tree.map(lambda x: np.asarray(x[0]), states.timers["p"].pulse)
+    first = np.asarray(states.timers["p"].draws) == 1  # the first push's wrenches alone
+    slot = list(g1.wrench_bodies).index(g1.body_names.index(TORSO))
+    impulse = np.sum(np.asarray(states.wrench) * first[..., None, None], axis=0) * DT
+    want = area * np.concatenate([pulse.force, pulse.torque], axis=-1)[:, 0] * pulse.length[:, None]
+    np.testing.assert_allclose(impulse[:, slot], want, rtol=1e-4, atol=1e-4)
+    assert not np.delete(impulse, slot, axis=1).any()
+    assert 0.005 <= pulse.length.min() < DT < pulse.length.max() <= 0.4
+
+
+def test_times_between_pushes(g1):
+    settings = push(force=[10.0, 10.0], duration=[0.2, 0.2], interval=[0.5, 1.0])
+    states, _ = run(g1, {"p": settings}, 1500)
+    onset = np.asarray(states.onset)
+    gaps = np.concatenate([np.diff(np.flatnonzero(row)) for row in onset.T]) * DT - 0.2
+    assert gaps.min() > 0.5 - 1.01 * DT and gaps.max() < 1.0 + 1.01 * DT
+    np.testing.assert_allclose(gaps.mean(), 0.75, atol=0.01)
+    share = np.mean(np.abs(np.asarray(states.wrench)).sum(axis=(-2, -1)) > 0)
+    np.testing.assert_allclose(share, (0.2 + DT) / 0.95, atol=0.02)  # 0.2 s touch 7 control steps as a rule
+
+
+@pytest.mark.parametrize(
+    "name,law",
+    [
+        ("uniform", stats.uniform(20, 80)),
+        ("normal", stats.truncnorm(0, 2, loc=20, scale=40)),
+        ("log_uniform", stats.loguniform(20, 100)),
+    ],
+)
+def test_sizes_follow_their_distribution(g1, name, law):
+    profile = push_profiles.check(g1, "p", push(force=[20.0, 100.0], distribution=name))
+    _, pulse = jax.jit(jax.vmap(lambda k: push_profiles.draw(profile, k)))(jax.random.split(jax.random.key(1), 2000))
+    force = np.asarray(pulse.force[:, 0], np.float64)
+    assert stats.kstest(np.linalg.norm(force, axis=-1), law.cdf).pvalue > 0.01
+    assert stats.kstest(force[:, 2] / np.linalg.norm(force, axis=-1), stats.uniform(-1, 2).cdf).pvalue > 0.01  # Archimedes
+
+
+def test_axes_and_bodies(g1):
+    flat = push(bodies=[], force=[20.0, 30.0], force_axes=[1.0, 1.0, 0.0], torque=[1.0, 1.0], torque_axes=[0.0, 0.0, 2.0])
+    states, _ = run(g1, {"p": flat}, 1, count=1000)
+    pulse = jax.tree.map(lambda x: np.asarray(x[0, :, 0]) if x.ndim > 2 else x, states.timers["p"].pulse)
+    assert not pulse.force[:, 2].any() and np.linalg.norm(pulse.force, axis=-1).min() > 19.99
+    np.testing.assert_allclose(np.abs(pulse.torque), np.tile([0.0, 0.0, 1.0], (1000, 1)), atol=1e-6)
+    np.testing.assert_array_equal(np.unique(pulse.place), np.arange(len(g1.wrench_bodies)))
+    box = push(force=[1.0, 1.0], force_axes=[10.0, 20.0, 0.0], direction="box")
+    _, drawn = jax.vmap(lambda k: push_profiles.draw(push_profiles.check(g1, "p", box), k))(
+        jax.random.split(jax.random.key(1), 1000)
+    )
+    sides = np.asarray(drawn.force[:, 0])
+    np.testing.assert_allclose(sides.max(axis=0), [10, 20, 0], rtol=0.02)
+    np.testing.assert_allclose(sides.min(axis=0), [-10, -20, 0], rtol=0.02)
+
+
+@pytest.mark.parametrize("frame", ["world", "body"])
+def test_frame_and_offset_are_mujocos(g1, frame):
+    """Generalised forces of our wrench at the centre of mass = mj_applyFT of the push where it acts."""
+    robot = g1
+    settings = push(bodies=["left_elbow_link"], force=[40.0, 60.0], torque=[1.0, 2.0], frame=frame, offset=[0.1, 0.2, 0.3])
+    made = disturbances.make(robot, {"p": push(**{**vars(settings), "sustained": True})}, DT, 1, observe=False)
+    random = np.random.default_rng(0)
+    qpos = robot.start_qpos + 0.3 * random.normal(size=robot.nq).astype(np.float32)
+    qpos[3:7] /= np.linalg.norm(qpos[3:7])
+    pose = kinematics.pose_of(robot, jnp.asarray(qpos, jnp.float32), jnp.zeros(robot.nv))
+    state = made.init(jax.random.key(2), pose)
+    pulse = jax.tree.map(np.asarray, state.timers["p"].pulse)
+    data = mujoco.MjData(model())
+    data.qpos = qpos
+    mujoco.mj_forward(model(), data)
+    body = model().body("left_elbow_link").id
+    turn = data.xmat[body].reshape(3, 3)
+    axes = turn if frame == "body" else np.eye(3)
+    force, torque = (axes @ v[0].astype(np.float64) for v in (pulse.force, pulse.torque))
+    want, got = np.zeros(robot.nv), np.zeros(robot.nv)
+    point = data.xipos[body] + turn @ pulse.offset[0]
+    mujoco.mj_applyFT(model(), data, force, torque, point, body, want)
+    slot = list(robot.wrench_bodies).index(body - 1)
+    ours = np.asarray(state.wrench, np.float64)[slot]
+    mujoco.mj_applyFT(model(), data, ours[:3], ours[3:], data.xipos[body], body, got)
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+    assert np.abs(want).max() > 1.0 and np.abs(pulse.offset).max() > 0.01
+
+
+def test_root_velocities_are_mujocos(g1):
+    """The world velocity that MuJoCo reports for the root jumps by what was drawn, in world axes."""
+    settings = push(
+        bodies=[], velocity=[0.5, 0.5, 0.2], angular_velocity=[0.52, 0.52, 0.78], velocity_magnitude=[0.1, 2.0],
+        interval=[0.0, 0.01], duration=[0.0, 0.0],
+    )  # fmt: skip
+    made = disturbances.make(g1, {"p": settings}, DT, 1, observe=True)
+    random = np.random.default_rng(1)
+    qpos = np.array(g1.start_qpos, np.float32)
+    qpos[3:7] = rotation.normalize(jnp.asarray(random.normal(size=4), jnp.float32))
+    qvel = random.normal(size=g1.nv).astype(np.float32)
+    state = made.init(jax.random.key(5), kinematics.pose_of(g1, jnp.asarray(qpos), jnp.asarray(qvel)))
+    after = made.push(Physics(jnp.asarray(qpos), jnp.asarray(qvel), jnp.zeros(g1.nv), jnp.asarray(False)), state)
+    velocities = []
+    for velocity in (qvel, after.qvel):
+        data = mujoco.MjData(model())
+        data.qpos, data.qvel = qpos, velocity
+        mujoco.mj_forward(model(), data)
+        found = np.zeros(6)
+        mujoco.mj_objectVelocity(model(), data, mujoco.mjtObj.mjOBJ_XBODY, 1, found, 0)  # angular, linear; world axes
+        velocities.append(np.concatenate([found[3:], found[:3]]))
+    drawn = np.asarray(state.timers["p"].pulse.velocity)
+    np.testing.assert_allclose(velocities[1] - velocities[0], drawn, atol=1e-5)
+    assert (np.abs(drawn[[2, 3, 4, 5]]) <= [0.2, 0.52, 0.52, 0.78]).all() and np.abs(drawn).min() > 0.001
+    assert not np.asarray(state.wrench).any() and bool(state.onset)
+    np.testing.assert_array_equal(np.asarray(after.qvel)[6:], qvel[6:])
+
+
+def test_velocity_pushes_come_once_each(g1):
+    settings = push(bodies=[], velocity_magnitude=[1.0, 1.0], interval=[0.1, 0.3], duration=[0.0, 0.0])
+    states, _ = run(g1, {"p": settings}, 900)
+    speed = np.linalg.norm(np.asarray(states.velocity)[..., :3], axis=-1)
+    np.testing.assert_allclose(speed, np.asarray(states.onset), atol=1e-6)
+    np.testing.assert_allclose(speed.mean(), DT / 0.2, rtol=0.03)
+
+
+def test_payloads_and_sustained_loads_last_an_episode(g1):
+    hands = ["left_wrist_yaw_link", "right_wrist_yaw_link"]
+    profiles = {
+        "load": push(bodies=hands, payload=[0.5, 1.0]),
+        "pull": push(force=[10.0, 20.0], sustained=True, probability=0.5),
+    }
+    done = np.zeros(300)
+    done[[99, 199]] = FAILED, SUCCEEDED
+    states, _ = run(g1, profiles, 300, done)
+    wrench = np.asarray(states.wrench)
+    slots = [list(g1.wrench_bodies).index(g1.body_names.index(name)) for name in (*hands, TORSO)]
+    kilograms = -wrench[:, :, slots[:2], 2] / 9.81
+    assert kilograms.min() >= 0.5 and kilograms.max() <= 1.0
+    episodes = wrench.reshape(3, 100, COUNT, -1, 6)
+    np.testing.assert_array_equal(episodes, np.broadcast_to(episodes[:, :1], episodes.shape))
+    assert len(np.unique(kilograms)) == 3 * COUNT * 2
+    pulled = np.linalg.norm(episodes[:, 0, :, slots[2], :3], axis=-1) > 0
+    assert 0.35 < pulled.mean() < 0.65
+    assert np.asarray(states.onset).sum() == pulled.sum()
+
+
+def test_together_gives_every_body_its_own(g1):
+    states, _ = run(g1, {"p": push(bodies=[], together=True, force=[10.0, 10.0], interval=[0.0, 0.01])}, 2)
+    size = np.linalg.norm(np.asarray(states.wrench)[1, :, :, :3], axis=-1)
+    np.testing.assert_allclose(size, 10.0, rtol=1e-5)
+    assert len(np.unique(np.asarray(states.wrench)[1, :, :, 0])) == COUNT * len(g1.wrench_bodies)
+
+
+def test_mimickits_keys(g1):
+    """Each control step with its probability, independent of the last; every axis within its scale."""
+    keys = EnvSettings(
+        enable_random_force=True, random_force_scale=[30.0, 20.0, 0.0], random_force_bodies=[TORSO, "head_link"],
+        random_force_probability=0.2,
+    )  # fmt: skip
+    profiles = push_profiles.collect({}, keys, DT)
+    states, _ = run(g1, profiles, 500)
+    wrench = np.asarray(states.wrench)
+    acts = np.abs(wrench).sum(axis=(-2, -1)) > 0
+    np.testing.assert_allclose(acts.mean(), 0.2, atol=0.01)
+    np.testing.assert_allclose((acts[1:] & acts[:-1]).mean(), 0.04, atol=0.005)
+    slots = [list(g1.wrench_bodies).index(g1.body_names.index(name)) for name in (TORSO, "head_link")]
+    np.testing.assert_allclose(np.abs(wrench).max(axis=(0, 1))[slots, :3], [[30, 20, 0]] * 2, rtol=0.02)
+    assert not np.delete(wrench, slots, axis=2).any() and not wrench[..., 3:].any()
+    with pytest.raises(UserError, match="same profile"):
+        push_profiles.collect({"random_force": push(force=[1.0, 2.0])}, keys, DT)
+
+
+def test_curriculum_by_samples(g1):
+    grows = CurriculumSettings(by="samples", begin=0.2, samples=1000.0)
+    states, _ = run(g1, {"p": push(payload=[1.0, 1.0], curriculum=grows)}, 20, envs=100)
+    weight = -np.asarray(states.wrench).sum(axis=(2, 3))[:, 0] / 9.81
+    np.testing.assert_allclose(weight, 0.2 + 0.8 * np.minimum(np.arange(20) / 10, 1), rtol=1e-5)
+
+
+def test_curriculum_by_success(g1):
+    grows = CurriculumSettings(by="success", begin=0.5, rise=0.2, fall=0.1)
+    done = [SUCCEEDED, RUNNING, SUCCEEDED, FAILED, SUCCEEDED, FAILED, SUCCEEDED, SUCCEEDED, *[FAILED] * 6, RUNNING]
+    states, _ = run(g1, {"p": push(payload=[1.0, 1.0], curriculum=grows)}, len(done), done)
+    weight = -np.asarray(states.wrench).sum(axis=(2, 3))[:, 0] / 9.81
+    want = [0.5, 0.7, 0.7, 0.9, 0.8, 1.0, 0.9, 1.0, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.5]
+    np.testing.assert_allclose(weight, want, rtol=1e-5)
+
+
+def test_survival_within_a_second(g1):
+    """Pulls that begin with the episode: survived after 30 steps, lost by a failure before; other ends tell nothing."""
+    done = np.zeros(100)
+    done[[9, 29, 64, 79]] = FAILED, SUCCEEDED, FAILED, FAILED
+    _, found = run(g1, {"p": push(force=[1.0, 1.0], sustained=True)}, 100, done, count=1)
+    tried, survived = (np.flatnonzero(np.asarray(found[f"push_{name}_sum"])[:, 0]) for name in ("trial", "survived"))
+    # begins 0, lost 9; begins 10, its clip ends 29; begins 30, survived 59 (failure 64 is later); begins 65, lost 79;
+    # begins 80, undecided
+    np.testing.assert_array_equal(tried, [9, 59, 79])
+    np.testing.assert_array_equal(survived, [59])
+    np.testing.assert_array_equal(np.flatnonzero(np.asarray(found["push_onset_sum"])[:, 0]), [0, 10, 30, 65, 80])
+
+
+def test_statistics(g1):
+    settings = push(force=[30.0, 30.0], duration=[10 * DT, 10 * DT], interval=[0.0, 0.0])
+    states, found = run(g1, {"p": settings}, 100, count=1)
+    sums = {name: float(np.sum(value)) for name, value in found.items()}
+    assert sums["push_onset_sum"] == 10 and sums["push_active_sum"] == sums[f"push_body_{TORSO}_sum"] == 100
+    np.testing.assert_allclose(sums["push_impulse_sum"], 30.0 * 100 * DT, rtol=1e-3)
+    np.testing.assert_allclose(found["push_force_max"].max(), 30.0, rtol=1e-5)
+    assert [name for name in found if name.startswith("push_body_")] == [f"push_body_{TORSO}_sum"]
+
+
+def test_streams_do_not_depend_on_other_profiles(g1):
+    one, other = push(force=[1.0, 9.0]), push(torque=[1.0, 2.0])
+    alone, both = run(g1, {"one": one}, 50)[0], run(g1, {"other": other, "one": one}, 50)[0]
+    for a, b in zip(jax.tree.leaves(alone.timers["one"]), jax.tree.leaves(both.timers["one"]), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_bodies_beyond_the_robots_own_come_after_them(g1):
+    profiles = {"p": push(bodies=["pelvis", TORSO], force=[1.0, 2.0])}
+    wider = with_wrench_bodies(g1, push_profiles.pushed_bodies(g1, profiles))
+    np.testing.assert_array_equal(wider.wrench_bodies, [*g1.wrench_bodies, 0])
+    assert with_wrench_bodies(g1, [int(g1.wrench_bodies[3])]) is g1
+    assert disturbances.make(wider, profiles, DT, 1, observe=False) is not None
+
+
+WRONG = {
+    "unknown body": ({"bodies": ["torso"], "force": [1, 2]}, r"p\.bodies.*'torso'.*torso_link.*head_link"),
+    "fixed body": ({"bodies": ["world"], "torque": [1, 2]}, r"p\.bodies.*'world'.*the world is fixed.*pelvis"),
+    "twice": ({"bodies": [TORSO, TORSO], "force": [1, 2]}, r"p\.bodies.*twice"),
+    "upside down": ({"force": [200, 100]}, r"p\.force: given \[200\.0, 100\.0\], allowed is \[low, high\]"),
+    "one number": ({"interval": [1], "force": [1, 2]}, r"p\.interval: given \[1\.0\]"),
+    "two axes": ({"force": [1, 2], "force_axes": [1, 1]}, r"p\.force_axes.*three"),
+    "no direction": ({"torque": [1, 2], "torque_axes": [0, 0, 0]}, r"p\.torque_axes"),
+    "nothing": ({"bodies": [TORSO]}, r"p\.force: nothing is given"),
+    "no time": ({"force": [1, 2], "duration": [0, 0]}, r"p\.duration"),
+    "log of nothing": ({"force": [0, 2], "distribution": "log_uniform"}, r"p\.force.*log_uniform"),
+    "endless sine": ({"force": [1, 2], "shape": "half_sine", "sustained": True}, r"p\.shape"),
+    "negative duration": ({"force": [1, 2], "duration": [-0.1, 1]}, r"profiles\.p\.duration\.0: given -0\.1.*at least 0"),
+    "unknown key": ({"forces": [1, 2]}, r"profiles\.p\.forces: unknown key \(did you mean force"),
+    "wrong shape": ({"shape": "sine"}, r"profiles\.p\.shape.*half_sine"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_mistakes_name_their_key(g1, case):
+    given, words = WRONG[case]
+    with pytest.raises(UserError, match=r"disturb\.profiles\.p") as caught:
+        settings = config.load(RunSettings, None, {"disturb.profiles": {"p": given}})
+        push_profiles.pushed_bodies(g1, settings.disturb.profiles)
+        disturbances.make(g1, settings.disturb.profiles, DT, 1, observe=False)
+    assert caught.match(words) and "\n" not in str(caught.value)
+
+
+def test_massless_bodies_are_refused(g1, monkeypatch):
+    monkeypatch.setattr("mimicjax.robot.bodies.massless", lambda robot: {"head_link"})
+    with pytest.raises(UserError, match="head_link has no mass"):
+        push_profiles.check(g1, "p", push(bodies=["head_link"], torque=[1.0, 2.0]))
+
+
+def test_shipped_profiles_load_and_are_no_runs(g1):
+    names = [name for name in config.fragments() if name.startswith("disturb/")]
+    assert {"disturb/upper_body", "disturb/beyondmimic", "disturb/playground"} <= set(names)
+    assert not set(names) & set(config.available())
+    for name in names:
+        profiles = config.load(RunSettings, name).disturb.profiles
+        assert profiles and disturbances.make(g1, profiles, DT, 1, observe=False) is not None, name
+    found = config.load(RunSettings, "disturb/beyondmimic").disturb.profiles["beyondmimic"]
+    assert (found.velocity, found.angular_velocity, found.interval) == ([0.5, 0.5, 0.2], [0.52, 0.52, 0.78], [1.0, 3.0])
