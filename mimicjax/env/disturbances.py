@@ -31,6 +31,7 @@ CRITIC_SCALE = (100.0,) * 3 + (20.0,) * 3  # N and N m that the critic sees as 1
 class Timer(NamedTuple):
     """Where one profile is; s from the coming control step."""
 
+    key: Array  # random key of the profile, never changes
     draws: Array  # [] int32, pushes drawn so far
     until: Array  # [] s, to the onset; negative once it is over
     pulse: Pulse  # the push that is on or comes next
@@ -40,7 +41,6 @@ class Timer(NamedTuple):
 class PushState(NamedTuple):
     """What the disturbances of one environment remember, and their plan for the coming control step."""
 
-    key: Array  # random key, never changes
     steps: Array  # [] int32, control steps since training began
     since: Array  # [] s, since the onset that is on trial; -1 if none is
     timers: dict[str, Timer]  # by profile
@@ -88,14 +88,14 @@ def make(
 
 
 def _init(made: _Made, key: jax.Array, pose: Pose) -> PushState:
-    key = jax.random.fold_in(key, STREAM)
     timers = {}
     for profile in made.profiles:
-        interval, pulse = _draw(profile, key, jnp.int32(0))
+        own = jax.random.fold_in(jax.random.fold_in(key, STREAM), profile.code)
+        interval, pulse = _draw(profile, own, jnp.int32(0))
         level = jnp.float32(1.0 if profile.settings.curriculum.by == "none" else profile.settings.curriculum.begin)
-        timers[profile.name] = _first(profile, Timer(jnp.int32(1), interval, pulse, level))
+        timers[profile.name] = _first(profile, Timer(own, jnp.int32(1), interval, pulse, level))
     nothing = jnp.zeros((len(made.robot.wrench_bodies), 6)), jnp.zeros(6), jnp.asarray(False)
-    return _plan(made, PushState(key, jnp.int32(0), jnp.float32(-1.0), timers, *nothing), pose)
+    return _plan(made, PushState(jnp.int32(0), jnp.float32(-1.0), timers, *nothing), pose)
 
 
 def _advance(
@@ -107,12 +107,12 @@ def _advance(
     for profile in made.profiles:
         timer = state.timers[profile.name]
         timer = timer._replace(level=_level(profile.settings.curriculum, timer.level, done, steps * float(made.envs)))
-        interval, pulse = _draw(profile, state.key, timer.draws)  # the next push, whichever way it comes about
+        interval, pulse = _draw(profile, timer.key, timer.draws)  # the next push, whichever way it comes about
         until = timer.until - made.dt
         end = until + timer.pulse.length
         ended = (until < 0.0) & (end <= EDGE)
         kept = pulse._replace(payload=timer.pulse.payload)  # redrawn at resets only
-        later = Timer(timer.draws + 1, jnp.maximum(end + interval, 0.0), kept, timer.level)
+        later = Timer(timer.key, timer.draws + 1, jnp.maximum(end + interval, 0.0), kept, timer.level)
         same = timer._replace(until=until)
         goes[profile.name] = jax.tree.map(lambda a, b, ended=ended: jnp.where(ended, a, b), later, same)
         begins[profile.name] = _first(profile, later._replace(until=interval, pulse=pulse))
@@ -122,7 +122,7 @@ def _advance(
 
 
 def _draw(profile: Profile, key: jax.Array, number: jax.Array) -> tuple[jax.Array, Pulse]:
-    return push_profiles.draw(profile, jax.random.fold_in(jax.random.fold_in(key, profile.code), number))
+    return push_profiles.draw(profile, jax.random.fold_in(key, number))
 
 
 def _first(profile: Profile, timer: Timer) -> Timer:

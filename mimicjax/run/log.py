@@ -1,8 +1,8 @@
 """What a run writes while it trains: log.txt (MimicKit's columns), metrics.jsonl, TensorBoard events, curves.png.
 
 A row is a mapping column -> number; it needs `Samples` (the x axis) and may hold anything else. metrics.jsonl has every
-value of every row in full; log.txt has the columns of the first row, but those of single bodies. Rows are cut, not doubled, when a run goes on from
-a checkpoint that is older than its last rows.
+value of every row in full; log.txt has the columns of the first row, but those of single bodies. Rows are cut, not
+doubled, when a run goes on from a checkpoint that is older than its last rows.
 """
 
 from __future__ import annotations

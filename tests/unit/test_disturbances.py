@@ -14,13 +14,16 @@ from scipy import stats
 
 from mimicjax import config, rotation
 from mimicjax.engine import scene
+from mimicjax.engine import state as engine_state
 from mimicjax.env import disturbances, push_profiles
+from mimicjax.env import env as environment
 from mimicjax.errors import UserError
 from mimicjax.robot import kinematics
 from mimicjax.robot.bodies import with_wrench_bodies
-from mimicjax.settings import EngineSettings, EnvSettings, RunSettings
+from mimicjax.run import rollout
+from mimicjax.settings import EngineSettings, EnvSettings, ObservationSettings, RunSettings
 from mimicjax.settings_push import CurriculumSettings, PushSettings
-from mimicjax.types import FAILED, RUNNING, SUCCEEDED, Physics
+from mimicjax.types import FAILED, RUNNING, SUCCEEDED, Engine, Physics
 
 DT = 1 / 30
 COUNT = 64
@@ -95,11 +98,15 @@ def test_sizes_follow_their_distribution(g1, name, law):
     _, pulse = jax.jit(jax.vmap(lambda k: push_profiles.draw(profile, k)))(jax.random.split(jax.random.key(1), 2000))
     force = np.asarray(pulse.force[:, 0], np.float64)
     assert stats.kstest(np.linalg.norm(force, axis=-1), law.cdf).pvalue > 0.01
-    assert stats.kstest(force[:, 2] / np.linalg.norm(force, axis=-1), stats.uniform(-1, 2).cdf).pvalue > 0.01  # Archimedes
+    assert (
+        stats.kstest(force[:, 2] / np.linalg.norm(force, axis=-1), stats.uniform(-1, 2).cdf).pvalue > 0.01
+    )  # Archimedes
 
 
 def test_axes_and_bodies(g1):
-    flat = push(bodies=[], force=[20.0, 30.0], force_axes=[1.0, 1.0, 0.0], torque=[1.0, 1.0], torque_axes=[0.0, 0.0, 2.0])
+    flat = push(
+        bodies=[], force=[20.0, 30.0], force_axes=[1.0, 1.0, 0.0], torque=[1.0, 1.0], torque_axes=[0.0, 0.0, 2.0]
+    )
     states, _ = run(g1, {"p": flat}, 1, count=1000)
     pulse = jax.tree.map(lambda x: np.asarray(x[0, :, 0]) if x.ndim > 2 else x, states.timers["p"].pulse)
     assert not pulse.force[:, 2].any() and np.linalg.norm(pulse.force, axis=-1).min() > 19.99
@@ -118,7 +125,9 @@ def test_axes_and_bodies(g1):
 def test_frame_and_offset_are_mujocos(g1, frame):
     """Generalised forces of our wrench at the centre of mass = mj_applyFT of the push where it acts."""
     robot = g1
-    settings = push(bodies=["left_elbow_link"], force=[40.0, 60.0], torque=[1.0, 2.0], frame=frame, offset=[0.1, 0.2, 0.3])
+    settings = push(
+        bodies=["left_elbow_link"], force=[40.0, 60.0], torque=[1.0, 2.0], frame=frame, offset=[0.1, 0.2, 0.3]
+    )
     made = disturbances.make(robot, {"p": push(**{**vars(settings), "sustained": True})}, DT, 1, observe=False)
     random = np.random.default_rng(0)
     qpos = robot.start_qpos + 0.3 * random.normal(size=robot.nq).astype(np.float32)
@@ -280,6 +289,32 @@ def test_bodies_beyond_the_robots_own_come_after_them(g1):
     assert disturbances.make(wider, profiles, DT, 1, observe=False) is not None
 
 
+def test_pushes_that_never_come_change_nothing(g1, clips):
+    """Random numbers of pushes are their own: with probability 0 all else is as without, bit for bit, resets too."""
+    engine = Engine("identity", engine_state.init, lambda physics, ctrl, wrench, variant: physics, engine_state.write)
+    few = EnvSettings(observations=ObservationSettings(target_steps=[1]), episode_length=2 * DT)
+    never = disturbances.make(g1, {"p": push(force=[1.0, 2.0], probability=0.0)}, DT, 4, observe=False)
+    found = []
+
+    def act(obs, keys):
+        return jax.vmap(lambda key: jax.random.normal(key, (29,)))(keys), jnp.zeros(4), jnp.ones(4, bool)
+
+    for disturb in (None, never):
+        env = environment.make(g1, few, 30, disturb)
+
+        @jax.jit
+        def run(clips, env=env):
+            keys = jax.random.split(jax.random.key(0), 4)
+            state, obs = rollout.begin(env, engine, clips, keys, *env.draw(clips, keys))
+            state, obs, rows, _ = rollout.collect(env, engine, clips, act, state, obs, 5)
+            return state._replace(push=(), key=jax.random.key_data(state.key)), obs, rows
+
+        found.append(run(clips))
+    assert (np.asarray(found[0][2].done) != RUNNING).sum() >= 8
+    for a, b in zip(jax.tree.leaves(found[0]), jax.tree.leaves(found[1]), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 WRONG = {
     "unknown body": ({"bodies": ["torso"], "force": [1, 2]}, r"p\.bodies.*'torso'.*torso_link.*head_link"),
     "fixed body": ({"bodies": ["world"], "torque": [1, 2]}, r"p\.bodies.*'world'.*the world is fixed.*pelvis"),
@@ -292,7 +327,10 @@ WRONG = {
     "no time": ({"force": [1, 2], "duration": [0, 0]}, r"p\.duration"),
     "log of nothing": ({"force": [0, 2], "distribution": "log_uniform"}, r"p\.force.*log_uniform"),
     "endless sine": ({"force": [1, 2], "shape": "half_sine", "sustained": True}, r"p\.shape"),
-    "negative duration": ({"force": [1, 2], "duration": [-0.1, 1]}, r"profiles\.p\.duration\.0: given -0\.1.*at least 0"),
+    "negative duration": (
+        {"force": [1, 2], "duration": [-0.1, 1]},
+        r"profiles\.p\.duration\.0: given -0\.1.*at least 0",
+    ),
     "unknown key": ({"forces": [1, 2]}, r"profiles\.p\.forces: unknown key \(did you mean force"),
     "wrong shape": ({"shape": "sine"}, r"profiles\.p\.shape.*half_sine"),
 }
