@@ -7,7 +7,7 @@ share of its impulse that falls into it, whatever its duration. See docs/disturb
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -221,12 +221,12 @@ def _diagnostics(made: _Made, state: PushState, done: jax.Array) -> dict[str, ja
         "push_torque_max": jnp.max(torque, initial=0.0), "push_speed_max": jnp.linalg.norm(state.velocity[:3]),
         "push_trial_sum": tried, "push_survived_sum": survived,
     }  # fmt: skip
-    slots = sorted({int(slot) for profile in made.profiles for slot in _acting(profile)})
+    slots = sorted({slot for profile in made.profiles for slot in _acting(profile)})
     names = [made.robot.body_names[made.robot.wrench_bodies[slot]] for slot in slots]
     out |= {f"push_body_{name}_sum": acts[slot] for name, slot in zip(names, slots, strict=True)}
     out |= {f"push_{name}_level": timer.level for name, timer in state.timers.items()}
     return {name: jnp.asarray(value, jnp.float32) for name, value in out.items()}
 
 
-def _acting(profile: Profile) -> Sequence[int]:
-    return profile.slots if profile.wrenches or profile.settings.payload[1] > 0 else ()
+def _acting(profile: Profile) -> list[int]:
+    return [int(slot) for slot in profile.slots] if profile.wrenches or profile.settings.payload[1] > 0 else []
