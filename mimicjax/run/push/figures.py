@@ -18,6 +18,7 @@ ORDER = (*HEADINGS, "up", "down", "roll+", "roll-", "pitch+", "pitch-", "yaw+", 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart by colour-blind people too
 NONE = "#d9d9d9"  # no episode
 Panel = tuple[str, float | None, str]  # kind, duration, unit
+Grid = tuple[list[str], list[float], np.ndarray, np.ndarray | None]
 
 
 def draw(out: Path, stem: str, sweeps: Sequence[Sweep]) -> list[Path]:
@@ -55,7 +56,7 @@ def heat(sweeps: Sequence[Sweep], body: str) -> Any:
     across = max(sum(panel[0] == kind for panel in panels) for kind in kinds)
     down = len(sweeps) if len(sweeps) == 1 else 3
     tall = {kind: max(len(_grid(sweeps[0], body, p)[0]) for p in panels if p[0] == kind) for kind in kinds}
-    heights = [0.34 * tall[kind] + 1.0 for kind in kinds for _ in range(down)]
+    heights = [0.4 * tall[kind] + 1.0 for kind in kinds for _ in range(down)]
     figure = _figure(max(5.5, 4.4 * across + 0.6), sum(heights) + 0.5)
     axes = figure.subplots(len(heights), across, squeeze=False, height_ratios=heights)
     for axis in axes.flat:
@@ -66,10 +67,10 @@ def heat(sweeps: Sequence[Sweep], body: str) -> Any:
             for row, (sweep, grid) in enumerate(zip(sweeps, grids, strict=True)):
                 _map(axes[k * down + row, column], grid, panel, sweep.label if down > 1 else "", False)
             if down > 1:
-                gap = *grids[0][:2], grids[1][2] - grids[0][2]
+                gap = *grids[0][:2], grids[1][2] - grids[0][2], None
                 _map(axes[k * down + 2, column], gap, panel, f"{sweeps[1].label} − {sweeps[0].label}", True)
-    count = cells[0]["episodes"]
-    about = f"{body}: survival in %, {count} episodes a cell"
+    _scales(figure, axes, down > 1)
+    about = f"{body}: survival in % and its 95 % interval, {cells[0]['episodes']} episodes a cell"
     figure.suptitle(f"{sweeps[0].label}, {about}" if len(sweeps) == 1 else about, fontsize=11)
     return figure
 
@@ -78,23 +79,37 @@ def _panel(cell: dict[str, Any]) -> Panel:
     return cell["kind"], cell["duration"], cell["unit"]
 
 
-def _grid(sweep: Sweep, body: str, panel: Panel) -> tuple[list[str], list[float], np.ndarray]:
-    """Directions, levels, and survival [directions, levels] in %, NaN where there is no episode."""
+def _scales(figure: Any, axes: Any, gap: bool) -> None:
+    """The colour scales: of survival, and of the difference of two runs."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    size: dict[str, Any] = {"shrink": 0.9, "aspect": 30, "pad": 0.01}
+    bars = [("viridis", 0, "survival, %")] + ([("PuOr", -100, "difference, % points")] if gap else [])
+    for name, low, label in bars:
+        bar = figure.colorbar(ScalarMappable(Normalize(low, 100), name), ax=axes, **size)
+        bar.set_label(label, fontsize=8)
+        bar.ax.tick_params(labelsize=7)
+
+
+def _grid(sweep: Sweep, body: str, panel: Panel) -> Grid:
+    """Directions, levels, survival [directions, levels] and its interval [2, directions, levels] in %; NaN: no episode."""
     mine = [cell for cell in sweep.cells if cell["body"] == body and _panel(cell) == panel]
     directions = [name for name in ORDER if any(cell["direction"] == name for cell in mine)]
     levels = sorted({cell["level"] for cell in mine})
-    grid = np.full((len(directions), len(levels)), np.nan)
+    grid = np.full((3, len(directions), len(levels)), np.nan)
     for cell in mine:
-        value = cell["survival"]["value"]
         place = directions.index(cell["direction"]), levels.index(cell["level"])
-        grid[place] = np.nan if value is None else 100.0 * value
-    return directions, levels, grid
+        for layer, name in enumerate(("value", "low", "high")):
+            value = cell["survival"][name]
+            grid[layer, *place] = np.nan if value is None else 100.0 * value
+    return directions, levels, grid[0], grid[1:]
 
 
-def _map(axis: Any, grid: tuple[list[str], list[float], np.ndarray], panel: Panel, label: str, gap: bool) -> None:
+def _map(axis: Any, grid: Grid, panel: Panel, label: str, gap: bool) -> None:
     from matplotlib import colormaps
 
-    directions, levels, values = grid
+    directions, levels, values, interval = grid
     kind, duration, unit = panel
     axis.set_visible(True)
     colours = colormaps["PuOr" if gap else "viridis"].with_extremes(bad=NONE)
@@ -102,8 +117,12 @@ def _map(axis: Any, grid: tuple[list[str], list[float], np.ndarray], panel: Pane
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
             dark = abs(value) > 60 if gap else value < 55
+            style = {"ha": "center", "va": "center", "color": "white" if dark else "black"}
             word = f"{value:+.0f}" if gap and round(value) else f"{value:.0f}"
-            axis.text(column, row, word, ha="center", va="center", fontsize=8, color="white" if dark else "black")
+            axis.text(column, row - (0.0 if interval is None else 0.14), word, fontsize=8, **style)
+            if interval is not None:
+                low, high = interval[:, row, column]
+                axis.text(column, row + 0.26, f"{low:.0f}–{high:.0f}", fontsize=5.5, **style)
     axis.set_xticks(range(len(levels)), [f"{level:g}" for level in levels], fontsize=8)
     axis.set_yticks(range(len(directions)), [name.replace("_", " ") for name in directions], fontsize=8)
     name = {"N s": "impulse", "N m s": "angular impulse"}.get(unit, kind)
@@ -139,7 +158,7 @@ def polar(sweeps: Sequence[Sweep], unit: str) -> Any | None:
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 3), fontsize=8)
     what = "impulse" if unit == "N s" else "steady force"
     name = f"{sweeps[0].label}: " if len(sweeps) == 1 else ""
-    figure.suptitle(f"{name}{what} that half survive, {unit}, by where it drives the robot (95 % band)", fontsize=11)
+    figure.suptitle(f"{name}{what} that half survive, {unit}\nby where it drives the robot; band: 95 %", fontsize=10)
     return figure
 
 

@@ -41,21 +41,27 @@ def _largest(values: np.ndarray, which: np.ndarray) -> np.ndarray:
     return np.where(which.any(0), np.where(which, values, -np.inf).max(0), np.nan)
 
 
-def recovery_time(error: np.ndarray, unpushed: np.ndarray, end: np.ndarray, dt: float) -> np.ndarray:
+def recovery_time(error: np.ndarray, unpushed: np.ndarray, onset: int, end: np.ndarray, dt: float) -> np.ndarray:
     """Seconds [E] from the end of the push until the error is back below RECOVERED x its un-pushed value for HOLD.
 
-    error, unpushed: [T,E] m, row i at (i + 1) dt. end: [E] s, when the push ends. inf: not before the last row.
+    error, unpushed: [T,E] m, row i at (i + 1) dt. end: [E] s, when the push ends. 0 if the error never exceeded that
+    since the onset, inf if it was not back before the last row. What counts is the time after the worst moment: right
+    after a push that is about to throw the robot, its error may still be small.
     """
     rows = len(error)
     hold = max(1, round(HOLD / dt))
-    below = np.cumsum(np.concatenate([np.zeros((1, error.shape[1]), int), error <= RECOVERED * unpushed]), axis=0)
     if rows < hold:
         return np.full(error.shape[1], np.inf)
+    row = np.arange(rows)[:, None]
+    excess = np.where(row >= onset, error / np.maximum(unpushed, 1e-9), -np.inf)  # NaN where nothing is known
+    calm = ~(np.max(excess, axis=0) > RECOVERED)
+    below = np.cumsum(np.concatenate([np.zeros((1, error.shape[1]), int), excess <= RECOVERED]), axis=0)
     steady = below[hold:] - below[:-hold] == hold  # [T-hold+1,E]: row i begins a stretch that is below throughout
-    time = dt * (np.arange(rows - hold + 1) + 1.0)[:, None]
-    steady &= time > end - 1e-6
+    time = dt * (row[: rows - hold + 1] + 1.0)
+    steady &= (time > end - 1e-6) & (row[: rows - hold + 1] > np.argmax(excess, axis=0))
     first = np.argmax(steady, axis=0)
-    return np.where(steady.any(0), np.maximum(time[first, 0] - end, 0.0), np.inf)
+    back = np.where(steady.any(0), np.maximum(time[first, 0] - end, 0.0), np.inf)
+    return np.where(np.isnan(excess).any(0), np.nan, np.where(calm, 0.0, back))
 
 
 def judge(curves: Curves, plan: Plan, episodes: Episodes, onset: int, dt: float) -> Outcomes:
@@ -69,7 +75,7 @@ def judge(curves: Curves, plan: Plan, episodes: Episodes, onset: int, dt: float)
     push, after = watched & (rows < last), (rows >= last) & survived
     error, same = curves.body_error, unpushed(curves, episodes)
     away = _largest(curves.global_error, np.broadcast_to(rows >= onset, error.shape))
-    back = recovery_time(error, same, onset * dt + plan.steps * dt, dt)
+    back = recovery_time(error, same, onset, (onset + plan.steps) * dt, dt)
     pushed = episodes.cell >= 0
     return Outcomes(
         stood, survived, survived & (away <= SUCCESS),
