@@ -23,7 +23,7 @@ from mimicjax.robot.load import load
 from mimicjax.run.push import cells, figures, fit, outcomes, profile, progress, report, sweep
 from mimicjax.run.push.cells import FOREVER, Cell, Plan
 from mimicjax.run.push.sweep import Curves
-from mimicjax.settings import EngineSettings, EnvSettings, LearnSettings, ObservationSettings
+from mimicjax.settings import ActionSettings, EngineSettings, EnvSettings, LearnSettings, ObservationSettings
 from mimicjax.types import CLAMP, WRAP, Clip, Engine
 
 LEVELS = np.array([5.0, 10.0, 15.0, 22.0, 32.0, 45.0, 65.0, 90.0])
@@ -79,8 +79,8 @@ def floating():
     bodies = ["torso_link", "pelvis"]
     robot = dataclasses.replace(robot, wrench_bodies=np.array([robot.body_names.index(b) for b in bodies], np.int32))
     settings = EngineSettings(name="native", threads=1, iterations=10)
-    env = environment.make(robot, EnvSettings(observations=ObservationSettings(joints="angle")), 30)
-    motion = library.pack(robot, [standing(robot, 50.0, np.pi / 2)])
+    holds = EnvSettings(action=ActionSettings(mode="reference"), observations=ObservationSettings(joints="angle"))
+    env, motion = environment.make(robot, holds, 30), library.pack(robot, [standing(robot, 50.0, np.pi / 2)])
     agent, plan = agent_for(robot, env, motion), made_plan(kinds, bodies, dt)
     engine = choose.make(robot, settings, len(kinds))
     made = sweep.program(robot, env, engine, LEARN, 2, 2, agent, motion, plan, 0)
