@@ -79,9 +79,11 @@ def _load(options: argparse.Namespace, folder: Path, checkpoint: int | None) -> 
 
 
 def _asked(name: str, sweep: SweepSettings, loaded: Restored) -> _Asked:
+    from mimicjax.robot.load import load
     from mimicjax.run.push import cells
 
-    found = cells.expand(sweep, loaded.world.robot, name)
+    robot = load(loaded.world.settings.robot)  # the world's may have more wrench bodies: those that its training pushes
+    found = cells.expand(sweep, robot, name)
     return _Asked(Path(name).stem, sweep, found, list(dict.fromkeys(cell.body for cell in found)))
 
 
