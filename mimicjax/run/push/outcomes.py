@@ -68,7 +68,7 @@ def judge(curves: Curves, plan: Plan, episodes: Episodes, onset: int, dt: float)
     """What became of the episodes. onset: the control step in which pushes begin."""
     rows = np.arange(len(curves.fallen))[:, None]
     fell = np.maximum.accumulate(curves.fallen, axis=0)
-    stood, survived = ~fell[:onset].any(0), ~fell[-1]
+    stood, survived = np.logical_not(fell[:onset].any(0)), ~fell[-1]
     last = np.where(plan.steps >= FOREVER, len(rows), np.ceil(plan.steps - 1e-4) + onset)
     down = np.concatenate([np.zeros_like(fell[:1]), fell[:-1]])  # already before the step: that of the fall counts
     watched = (rows >= onset) & ~down

@@ -147,7 +147,7 @@ def comparison(first: Sweep, second: Sweep) -> list[dict[str, Any]]:
             a, b = first.fits[key], second.fits[key]
             found = fitting.ratio(a, b, share)
             values = a.at[share].value, b.at[share].value
-            gap = None if None in values else values[1] - values[0]
+            gap = None if values[0] is None or values[1] is None else values[1] - values[0]
             row[f"survive_{100 * share:.0f}"] = {
                 "first": _number(values[0]), "second": _number(values[1]), "difference": _number(gap),
                 "ratio": _plain(found) if found else None,
@@ -218,7 +218,7 @@ def table(sweeps: Sequence[Sweep]) -> str:
     rows = []
     for sweep in sweeps:
         for cell in sweep.cells:
-            row = {"run": sweep.label}
+            row: dict[str, Any] = {"run": sweep.label}
             for name, value in cell.items():
                 nested = isinstance(value, dict)
                 row |= (

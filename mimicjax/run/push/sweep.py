@@ -26,14 +26,17 @@ WARP_BYTES = 400_000  # of an environment in mjx-warp, which allocates outside t
 
 
 class Curves(NamedTuple):
-    """What was seen after every control step of every episode; also of those that fell, which go on lying there."""
+    """What was seen after every control step of every episode; also of those that fell, which go on lying there.
 
-    fallen: np.ndarray  # [T,E] bool: a body that may not touches the ground, or physics became unstable
-    body_error: np.ndarray  # [T,E] m, mean over bodies of the distance from the reference, about the root
-    global_error: np.ndarray  # [T,E] m, the same in the world
-    tilt: np.ndarray  # [T,E] rad, between the root's upward axis and the vertical
-    torque: np.ndarray  # [T,E] N m, largest of all joints
-    load: np.ndarray  # [T,E], largest of all joints' torque / limit
+    Arrays on the device in compiled functions, numpy once collected.
+    """
+
+    fallen: Any  # [T,E] bool: a body that may not touches the ground, or physics became unstable
+    body_error: Any  # [T,E] m, mean over bodies of the distance from the reference, about the root
+    global_error: Any  # [T,E] m, the same in the world
+    tilt: Any  # [T,E] rad, between the root's upward axis and the vertical
+    torque: Any  # [T,E] N m, largest of all joints
+    load: Any  # [T,E], largest of all joints' torque / limit
 
 
 class Carry(NamedTuple):
@@ -62,7 +65,7 @@ def joint_torque(robot: Robot, ctrl: Array, pose: Pose) -> Array:
 def wrench_at(plan: Plan, heading: Array, step: Array, onset: int, bodies: int) -> Array:
     """[B,W,6] N, N m in the world during control step `step`; the last step of a push takes the share that is left of it."""
     share = jnp.where(step >= onset, jnp.clip(plan.steps - (step - onset), 0.0, 1.0), 0.0)
-    turned = rotation.rotate(heading[:, None], plan.wrench.reshape(-1, 2, 3)).reshape(-1, 6)
+    turned = rotation.rotate(heading[:, None], jnp.reshape(plan.wrench, (-1, 2, 3))).reshape(-1, 6)
     mine = jax.nn.one_hot(plan.body, bodies)
     return mine[:, :, None] * (share[:, None] * turned)[:, None]
 
@@ -110,7 +113,7 @@ def program(
     one = step_of(robot, env, engine, learn, bodies, onset)
 
     def begin(motion: Motion, keys: jax.Array, plan: Plan) -> Carry:
-        state, obs = rollout.begin(env, engine, motion, keys, plan.clip, plan.start)
+        state, obs = rollout.begin(env, engine, motion, keys, jnp.asarray(plan.clip), jnp.asarray(plan.start))
         return Carry(state, obs, jnp.tile(jnp.asarray([1.0, 0.0, 0.0, 0.0]), (len(plan.clip), 1)), jnp.int32(0))
 
     def advance(agent: ActorCritic, motion: Motion, plan: Plan, carry: Carry) -> tuple[Carry, Curves]:
