@@ -176,7 +176,7 @@ def main() -> int:
             seeds[seed] = {**summary(process, marks, given.length), "notes": _notes(log)}
             print(f"seed {seed}: {process.minutes:.1f} minutes", flush=True)
             setup = {**vars(given), "seeds": seeds, "flags": flags}
-            path = report.write(f"learning_{name}", facts, {k: _plain(v) for k, v in setup.items() if k != "runs"})
+            path = report.write(f"learning_{name}", facts, {k: plain(v) for k, v in setup.items() if k != "runs"})
     finally:
         if not given.runs:
             shutil.rmtree(folder, ignore_errors=True)
@@ -194,10 +194,10 @@ def train(given: argparse.Namespace, flags: list[str], seed: str, folder: Path) 
     return watch(command, out / "metrics.jsonl", log, reached(given.until)), log
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What may be published: no folders of this computer."""
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     if not isinstance(value, str):
         return value
     flag, equals, rest = value.rpartition("=")

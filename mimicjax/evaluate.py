@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mimicjax import commands
+from mimicjax import commands, evaluate_push
 from mimicjax.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,7 +45,14 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--video", type=Path, metavar="FILE.mp4", help="also film the first clip from its start")
     parser.add_argument("--reference", default="ghost", choices=("ghost", "beside", "none"),
                         help="how the video shows the clip (%(default)s)")  # fmt: skip
+    parser.add_argument("--push-sweep", nargs="?", const="quick", metavar="PROFILE",
+                        help="push the robot instead: tiny, quick (if none is named), full or FILE.yaml; "
+                        "see docs/robustness.md")  # fmt: skip
+    parser.add_argument(
+        "--compare", type=Path, metavar="RUN2", help="with --push-sweep: push this run alike, side by side"
+    )
     options = parser.parse_args(argv)
+    evaluate_push.check(options)
     if options.episodes < 0:
         raise UserError(f"--episodes {options.episodes}: must be 0 (only the clips' starts) or more")
     if not 0 <= options.seed < 2**32:
@@ -56,6 +63,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def run(argv: Sequence[str]) -> int:
     """Evaluate as the command line says."""
     options = parse(argv)
+    if options.push_sweep:
+        return evaluate_push.run(options, _facts)
     from mimicjax import build  # after parsing: --help and mistakes answer at once
     from mimicjax.run import evaluation, restored, video
 

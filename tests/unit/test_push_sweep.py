@@ -1,0 +1,384 @@
+"""Push sweeps against closed forms: impulses and momentum, directions, fits of known curves, recovery, profiles."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+import pytest
+
+from mimicjax.engine import choose, scene, state
+from mimicjax.env import env as environment
+from mimicjax.errors import UserError
+from mimicjax.learn import actor_critic
+from mimicjax.motion import library
+from mimicjax.robot import kinematics
+from mimicjax.robot.load import load
+from mimicjax.run.push import cells, figures, fit, outcomes, profile, progress, report, sweep
+from mimicjax.run.push.cells import FOREVER, Cell, Plan
+from mimicjax.run.push.sweep import Curves
+from mimicjax.settings import ActionSettings, EngineSettings, EnvSettings, LearnSettings, ObservationSettings
+from mimicjax.types import CLAMP, WRAP, Clip, Engine
+
+LEVELS = np.array([5.0, 10.0, 15.0, 22.0, 32.0, 45.0, 65.0, 90.0])
+LEARN = LearnSettings(actor_hidden=[8], critic_hidden=[8])
+
+
+def made_plan(kinds: list[Cell], bodies: list[str], dt: float) -> Plan:
+    """One episode of every cell, all from the start of clip 0."""
+    count = len(kinds)
+    return Plan(
+        np.zeros(count, np.int32), np.zeros(count, np.float32),
+        np.array([bodies.index(k.body) for k in kinds], np.int32),
+        np.stack([cells.vector(k.direction) * k.level / (k.duration or 1.0) for k in kinds]).astype(np.float32),
+        np.array([FOREVER if k.duration is None else k.duration / dt for k in kinds], np.float32),
+    )  # fmt: skip
+
+
+def standing(robot, height: float, yaw: float = 0.0, seconds: float = 3.0) -> Clip:
+    """The start pose, held at a height, turned by yaw."""
+    frames = int(30 * seconds) + 1
+    q = np.tile(robot.start_qpos, (frames, 1)).astype(np.float64)
+    q[:, 2] = height
+    q[:, 3:7] = [np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]
+    return Clip("air", "g1", robot.dof_names, 30.0, CLAMP, q[:, :3], q[:, 3:7], q[:, 7:])
+
+
+def momentum(model: mujoco.MjModel, qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
+    """[6] linear momentum and angular momentum about the centre of mass, from MuJoCo."""
+    data = mujoco.MjData(model)
+    data.qpos[:], data.qvel[:] = qpos, qvel
+    mujoco.mj_forward(model, data)
+    mujoco.mj_subtreeVel(model, data)
+    return np.concatenate([model.body_mass.sum() * data.subtree_linvel[0], data.subtree_angmom[0]])
+
+
+def agent_for(robot, env, motion):
+    """An untrained policy."""
+    one = jnp.zeros(1)
+    obs = jax.eval_shape(env.place, motion, jax.random.split(jax.random.key(0), 1), one.astype(jnp.int32), one)[1]
+    init = lambda key: actor_critic.init(key, LEARN, *[obs["actor"].shape[-1]] * 2, robot.num_dofs)  # noqa: E731
+    return jax.jit(init)(jax.random.key(0))
+
+
+@pytest.fixture(scope="module")
+def floating():
+    """Momentum [E,6] gained by pushes on a robot that hangs high in the air, turned by 90 degrees; what was seen of it."""
+    robot, dt = load("g1"), 1 / 30
+    kinds = [
+        Cell("torso_link", "forward", 0.1, 1e-6), Cell("torso_link", "forward", 0.1, 3.0),
+        Cell("torso_link", "left", 0.05, 3.0), Cell("pelvis", "up", 0.12, 2.0),
+        Cell("pelvis", "forward_left", None, 5.0), Cell("torso_link", "yaw-", 0.1, 0.5),
+    ]  # fmt: skip
+    bodies = ["torso_link", "pelvis"]
+    robot = dataclasses.replace(robot, wrench_bodies=np.array([robot.body_names.index(b) for b in bodies], np.int32))
+    settings = EngineSettings(name="native", threads=1, iterations=10)
+    holds = EnvSettings(action=ActionSettings(mode="reference"), observations=ObservationSettings(joints="angle"))
+    env, motion = environment.make(robot, holds, 30), library.pack(robot, [standing(robot, 50.0, np.pi / 2)])
+    agent, plan = agent_for(robot, env, motion), made_plan(kinds, bodies, dt)
+    engine = choose.make(robot, settings, len(kinds))
+    made = sweep.program(robot, env, engine, LEARN, 2, 2, agent, motion, plan, 0)
+    plan = jax.tree.map(jnp.asarray, plan)
+    carry = made.begin(motion, jax.random.split(jax.random.key(0), len(kinds)), plan)
+    for _ in range(2):
+        carry, rows = made.advance(agent, motion, plan, carry)
+    physics, model = jax.device_get(carry.env.physics), scene.build(robot, settings)
+    found = np.stack([momentum(model, q, v) for q, v in zip(physics.qpos, physics.qvel, strict=True)])
+    return found - found[0], jax.device_get(rows), dt
+
+
+def test_a_push_changes_momentum_by_its_impulse_in_the_frame_of_the_robot(floating):
+    gained, _, dt = floating
+    # the robot faces along y: forward is y, left is -x; 0.05 and 0.12 s are 1.5 and 3.6 control steps
+    wanted = {1: [0, 3, 0], 2: [-3, 0, 0], 3: [0, 0, 2]}
+    wanted[4] = list(5.0 * 8 * dt * np.array([-np.sqrt(0.5), np.sqrt(0.5), 0]))  # sustained since step 2 of 10
+    for row, impulse in wanted.items():
+        np.testing.assert_allclose(gained[row, :3], impulse, atol=0.05)
+
+
+def test_a_twist_changes_angular_momentum_only(floating):
+    gained, _, _ = floating
+    np.testing.assert_allclose(gained[5], [0, 0, 0, 0, 0, -0.5], atol=0.05)
+
+
+def test_what_is_seen_of_a_robot_in_free_fall(floating):
+    _, rows, dt = floating
+    time = 10 * dt
+    assert not rows.fallen.any() and rows.global_error[-1, 0] == pytest.approx(0.5 * 9.81 * time**2, rel=0.1)
+    assert rows.body_error[-1, 0] < 0.05 and np.all(rows.load <= 1.0) and np.all(rows.torque > 0)
+
+
+def test_joint_torques_are_those_of_mujocos_actuators(g1):
+    model = scene.build(g1, EngineSettings())
+    generator = np.random.default_rng(0)
+    data = mujoco.MjData(model)
+    data.qpos[:], data.qpos[7:] = g1.start_qpos, generator.normal(size=29)
+    data.qvel[6:], data.ctrl[:] = generator.normal(size=29), generator.normal(size=29)
+    mujoco.mj_forward(model, data)
+    one = jax.jit(lambda ctrl, *state: sweep.joint_torque(g1, ctrl, kinematics.pose_of(g1, *state)))
+    found = one(*(jnp.asarray(values, jnp.float32) for values in (data.ctrl, data.qpos, data.qvel)))
+    np.testing.assert_allclose(found, data.actuator_force, rtol=1e-4, atol=1e-3)
+
+
+def test_directions_go_anticlockwise_from_where_the_robot_looks():
+    np.testing.assert_allclose(cells.vector("left")[:3], [0, 1, 0], atol=1e-12)
+    np.testing.assert_allclose(cells.vector("back_right")[:3], [-np.sqrt(0.5), -np.sqrt(0.5), 0], atol=1e-12)
+    assert cells.vector("pitch-").tolist() == [0, 0, 0, 0, -1, 0] and cells.vector("down")[2] == -1
+
+
+def test_starts_are_uniform_over_phases_and_leave_room_in_clips_that_end(g1):
+    clips = library.pack(g1, [standing(g1, 1.0), dataclasses.replace(standing(g1, 1.0, seconds=2.0), loop=WRAP)])
+    clip, start = cells.starts(clips, 100, 2.5, seed=4)
+    assert np.bincount(clip).tolist() == [50, 50]
+    assert np.all(start[clip == 0] <= 0.5) and np.all(np.diff(start[clip == 1]) > 0)
+    counts = np.histogram(start[clip == 1], 10, (0.0, 2.0))[0]
+    assert counts.min() >= 4 and counts.max() <= 6
+
+
+def test_every_cell_has_its_repeats_and_every_episode_its_unpushed_twin(g1):
+    clips = library.pack(g1, [standing(g1, 1.0, seconds=9.0)])
+    kinds = cells.expand(profile.load("tiny"), g1, "tiny")
+    plan, rows = cells.plan(kinds, ["torso_link"], clips, profile.load("tiny"), 1 / 30, 0)
+    assert len(kinds) == 4 * 8 and len(rows.cell) == 48 + 12 * 32 and np.all(np.bincount(rows.cell + 1)[1:] == 12)
+    assert (
+        np.array_equal(plan.start, plan.start[rows.phase]) and not plan.wrench[:48].any() and not plan.steps[:48].any()
+    )
+    first = np.flatnonzero(rows.cell == 0)
+    np.testing.assert_allclose(plan.wrench[first, 0], 5.0 / 0.2)
+    np.testing.assert_allclose(plan.steps[first], 6.0, rtol=1e-6)
+    parts = [sweep.part_of(plan, n, 5) for n in range(5)]
+    assert {len(p.clip) for p in parts} == {87}
+    np.testing.assert_array_equal(np.concatenate([p.start for p in parts])[:432], plan.start)
+
+
+def test_a_sweep_larger_than_memory_is_split():
+    assert sweep.parts(1000, 10 << 30, 12 << 30) == 1 and sweep.parts(1000, 10 << 30, 3 << 30) == 4
+    assert sweep.parts(2, 10 << 30, 1) == 2
+
+
+@pytest.mark.parametrize("half, width, count", [(28.0, 8.0, 400), (38.0, 4.0, 400)])
+def test_the_fit_finds_the_levels_of_a_known_curve(half, width, count):
+    chance = 1 / (1 + np.exp((LEVELS - half) / width))
+    found = fit.fit(LEVELS, np.full(8, count), np.round(count * chance).astype(int))
+    assert found.at[0.5].value == pytest.approx(half, rel=0.01)
+    assert found.at[0.9].value == pytest.approx(half - width * np.log(9), rel=0.02)
+    for share, value in ((0.5, half), (0.9, half - width * np.log(9))):
+        assert found.at[share].low < value < found.at[share].high < value * 1.2
+
+
+def test_intervals_of_the_fit_hold_what_they_promise():
+    generator, hits = np.random.default_rng(0), 0
+    chance = 1 / (1 + np.exp((LEVELS - 28.0) / 6.0))
+    for seed in range(60):
+        at = fit.fit(LEVELS, np.full(8, 24), generator.binomial(24, chance), seed).at[0.5]
+        hits += at.low <= 28.0 <= at.high
+    assert hits >= 52
+
+
+def test_what_lies_beyond_the_levels_tried_is_said_to():
+    twelve = np.full(8, 12)
+    at = fit.fit(LEVELS, twelve, twelve).at
+    assert all(found.value is None and found.beyond == "above" and found.high is None for found in at.values())
+    at = fit.fit(LEVELS, twelve, 0 * twelve).at
+    assert all(found.value is None and found.beyond == "below" and found.low is None for found in at.values())
+    step = fit.fit(LEVELS, twelve, 12 * (LEVELS < 30)).at[0.5]
+    assert step.low <= 22.0 < step.value < 32.0 <= step.high  # between the two levels anything is possible
+    assert fit.fit(LEVELS[:1], twelve[:1], twelve[:1]) is None
+    assert fit.fit(LEVELS, 0 * twelve, 0 * twelve) is None
+
+
+def test_ratios_of_two_fits():
+    first, second = (
+        fit.fit(LEVELS, np.full(8, 200), np.round(200 / (1 + np.exp((LEVELS - half) / 5))).astype(int), seed)
+        for seed, half in enumerate((20.0, 40.0))
+    )
+    found = fit.ratio(first, second, 0.5)
+    assert found.value == pytest.approx(2.0, rel=0.02) and found.low < 2.0 < found.high < 2.4
+    assert fit.ratio(first, fit.fit(LEVELS, np.full(8, 9), np.full(8, 9)), 0.5) is None
+
+
+def test_recovery_time_of_synthetic_errors():
+    dt, rows = 1 / 30, 60
+    time = dt * (1 + np.arange(rows))
+    calm = np.full((rows, 4), 0.02)
+    end = np.full(4, 0.5)  # after 15 rows; the push began after 9
+    error = calm.copy()
+    error[:, 1] = np.where((time > 0.4) & (time <= 1.2 + 1e-9), 0.1, 0.02)  # back from the row after 1.2 s
+    error[:, 2] = np.where((time > 0.8) & (time < 1.9), 0.1, 0.02)  # not below for 0.3 s before the end
+    error[:, 3] = np.where((time > 0.7) & (time <= 0.9 + 1e-9), 0.1, 0.029)  # grows only after the push has ended
+    found = outcomes.recovery_time(error, calm, 9, end, dt)
+    np.testing.assert_allclose(found, [0.0, 0.7 + dt, np.inf, 0.4 + dt], atol=1e-6)
+
+
+def curves(rows: int, count: int, **changes: np.ndarray) -> Curves:
+    zeros = np.zeros((rows, count))
+    return Curves(zeros.astype(bool), *(np.full((rows, count), v) for v in (0.02, 0.1, 0.0, 10.0, 0.5)))._replace(
+        **changes
+    )
+
+
+def test_outcomes_of_five_episodes():
+    dt, onset, rows = 0.1, 10, 30
+    fallen, error = np.zeros((rows, 5), bool), np.full((rows, 5), 0.02)
+    fallen[5, 1] = True  # before the push, and up again: not counted
+    fallen[15:17, 2] = True  # five steps after the onset
+    far = np.full((rows, 5), 0.1)
+    far[29, 3] = 0.6
+    error[10:14, 2:] = 0.05
+    tilt = np.zeros((rows, 5))
+    tilt[15, 2], tilt[16, 2] = 1.0, 2.0  # what comes after the fall is of no interest
+    plan = Plan(*(np.zeros(5),) * 4, np.array([0.0, 2.0, 2.0, 4.0, FOREVER]))
+    rows_of = cells.Episodes(np.array([-1, 0, 0, 1, 2]), np.zeros(5, int))
+    found = outcomes.judge(
+        curves(rows, 5, fallen=fallen, body_error=error, global_error=far, tilt=tilt), plan, rows_of, onset, dt
+    )
+    assert found.stood.tolist() == [True, False, True, True, True]
+    assert found.survived.tolist() == [True, False, False, True, True]
+    assert found.success.tolist() == [True, False, False, False, True]
+    np.testing.assert_allclose(found.push_error[2:], [0.05, 0.05, (4 * 0.05 + 16 * 0.02) / 20])
+    np.testing.assert_allclose(found.push_error_unpushed[2:], 0.02)
+    assert found.tilt[2] == 1.0 and np.isnan(found.tilt[1]) and found.torque[3] == 10.0
+    assert (
+        np.isnan(found.after_error[2]) and found.after_error[3] == pytest.approx(0.02) and np.isnan(found.recovery[4])
+    )
+    assert found.recovery[3] == pytest.approx(0.1)  # steps 10 to 13 are above, the push ends with step 13
+
+
+def example(label: str, half: float, kinds: list[Cell], repeats: int = 20) -> report.Sweep:
+    """A sweep whose survival is a logistic curve of the level."""
+    generator = np.random.default_rng(0)
+    cell = np.concatenate([np.full(40, -1), np.repeat(np.arange(len(kinds)), repeats)])
+    level = np.array([*(kind.level for kind in kinds), 0.0])[cell]
+    up = (generator.random(len(cell)) < 1 / (1 + np.exp((level - half) / 4))) | (cell < 0)
+    some = generator.random(len(cell))
+    found = outcomes.Outcomes(np.ones(len(cell), bool), up, up, *(0.01 + 0.01 * some,) * 4, *(some,) * 4)
+    return report.summarise(label, kinds, cells.Episodes(cell, np.zeros(len(cell), int)), found, 0)
+
+
+@pytest.fixture(scope="module")
+def two():
+    short = [Cell("torso_link", d, t, x) for d in (*cells.HEADINGS, "up") for t in (0.1, 0.2) for x in LEVELS]
+    steady = [Cell("torso_link", d, None, x) for d in cells.HEADINGS[::2] for x in (20.0, 40.0, 80.0)]
+    turned = [Cell("pelvis", d, 0.2, x) for d in cells.GROUPS["torques"] for x in (5.0, 20.0, 60.0)]
+    kinds = [*short, *steady, *turned]
+    return example("calm", 22.0, kinds), example("pushed", 38.0, kinds)
+
+
+def test_report_has_thresholds_a_quote_and_a_table(two):
+    assert "calm: torso_link survives 50 % of 0.2 s pushes of 2" in report.quote(two[0])
+    assert "(8 headings); un-pushed body error 14.9 mm" in report.quote(two[0])
+    rows = {(r["body"], r["direction"], r["duration"]): r for r in report.thresholds(two[1])}
+    assert rows["torso_link", "headings", 0.1]["survive_50"]["value"] == pytest.approx(38.0, rel=0.05)
+    assert rows["torso_link", "headings", 0.1]["episodes"] == 8 * 8 * 20 and ("pelvis", "headings", 0.2) not in rows
+    both = {(r["body"], r["direction"], r["duration"]): r for r in report.comparison(*two)}
+    assert both["torso_link", "headings", 0.2]["survive_50"]["ratio"]["value"] == pytest.approx(38 / 22, rel=0.08)
+    read = list(csv.DictReader(io.StringIO(report.table(two))))
+    assert len(read) == 2 * len(two[0].cells) and read[-1]["run"] == "pushed"
+    assert {r["duration"] for r in read} == {"0.1", "0.2", "sustained"}
+    assert max(float(r["survival_more_than_first"]) for r in read) > 0.5 > float(read[0]["survival_low"]) - 0.5
+
+
+def test_pictures_are_drawn_and_not_empty(two, tmp_path):
+    from matplotlib.image import imread
+
+    paths = figures.draw(tmp_path, "two", two) + figures.draw(tmp_path, "one", two[:1])
+    names = sorted(path.name for path in paths)
+    assert names[:4] == ["one-heat-pelvis.png", "one-heat-torso_link.png", "one-polar-sustained.png", "one-polar.png"]
+    for path in paths:
+        image = imread(path)[..., :3]
+        assert image.std() > 0.05 and min(image.shape[:2]) > 200
+    assert sorted(p.name for p in tmp_path.iterdir()) == names  # nothing half written stays
+
+
+def test_nobody_standing_at_the_onset_gives_no_threshold_and_no_crash(tmp_path):
+    kinds = [Cell("torso_link", d, 0.2, x) for d in ("forward", "left") for x in LEVELS]
+    found = example("weak", 20.0, kinds)
+    none = np.zeros(40 + 20 * len(kinds), bool)
+    nan = np.full(len(none), np.nan)
+    cell = np.concatenate([np.full(40, -1), np.repeat(np.arange(len(kinds)), 20)])
+    found = report.summarise(
+        "weak", kinds, cells.Episodes(cell, 0 * cell), outcomes.Outcomes(none, none, none, *(nan,) * 8), 0
+    )
+    data = report.data({"run": "weak"}, {}, [found])
+    assert "no threshold" in data["quote"][0] and found.fits == {} and found.cells[0]["survival"]["value"] is None
+    for path in [*report.write(tmp_path, "weak", data, [found]), *figures.draw(tmp_path, "weak", [found])]:
+        assert path.stat().st_size > 100
+
+
+GROUP = "pushes: {{a: {{{}}}}}"
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("repeat: 3\n" + GROUP.format("impulses: [5]"), "unknown key.*repeats"),
+        (GROUP.format("impulses: [5], durations: [-0.1]"), r"pushes.a.durations.0: given -0.1, allowed is .* above 0"),
+        (GROUP.format("impulses: [20, 5]"), r"pushes.a.impulses: given \[20.0, 5.0\], allowed is .* rises"),
+        (GROUP.format("impulses: [5], bodies: [torso]"), "unknown body torso.*torso_link.*bodies: pelvis"),
+        (GROUP.format("torques: [5], bodies: [head_link], directions: [yaw+]"), "head_link, which is fixed to torso_link"),
+        (GROUP.format("impulses: [5], directions: [yaw+]"), "yaw\\+ is a torque, but neither"),
+        (GROUP.format("torques: [5], directions: [left]"), "left is a force, but neither"),
+        (GROUP.format("impulses: [5], directions: [north]"), "given 'north', allowed is one of headings"),
+        (GROUP.format("impulses: [5], durations: [3.0]"), "3 s, but an episode ends 2 s after"),
+        (GROUP.format("impulses: [5], bodies: []"), "bodies: the list is empty"),
+        (GROUP.format("bodies: [all]"), "no levels"),
+        ("repeats: 3", "pushes: none given"),
+        ("watched: 0\n", "watched: given 0, allowed is .* above 0"),
+    ],
+)  # fmt: skip
+def test_profiles_that_cannot_be(text: str, says: str, tmp_path: Path, g1):
+    file = tmp_path / "p.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match=says) as problem:
+        cells.expand(profile.load(str(file)), g1, "p.yaml")
+    assert "\n" not in str(problem.value)
+
+
+def test_a_profile_that_does_not_exist():
+    with pytest.raises(UserError, match="did you mean quick.*tiny, quick, full"):
+        profile.load("quik")
+
+
+def test_built_in_profiles_fit_the_g1_and_leave_out_torques_on_welded_bodies(g1):
+    for name, most in (("tiny", 500), ("quick", 20_000), ("full", 110_000)):
+        sweep_settings = profile.load(name)
+        kinds = cells.expand(sweep_settings, g1, name)
+        assert len(set(kinds)) == len(kinds) and len(kinds) * sweep_settings.repeats < most
+        assert sweep_settings.warm_up + sweep_settings.watched == 3.0
+    assert len(kinds) * sweep_settings.repeats > 90_000
+    assert not [k for k in kinds if k.body == "head_link" and k.kind == "torque"]
+    assert len([k for k in kinds if k.body == "head_link"]) == 10 * 4 * 8
+
+
+def test_progress_in_plain_lines():
+    now, stream = [0.0], io.StringIO()
+    bar = progress.Progress(1000, 2, 90, 1 / 30, stream, clock=lambda: now[0])
+    for seconds, part, done in ((2.0, 0, 9), (3.0, 0, 18), (20.0, 0, 90), (40.0, 1, 90)):
+        now[0] = seconds
+        bar.update(part, done)
+    lines = stream.getvalue().splitlines()
+    assert lines == [
+        "part 1 of 2, 5 % of 90k control steps, 2.25k/s, 38 s left", "part 1 of 2, 50 % of 90k control steps, 2.25k/s, 20 s left",
+        "part 2 of 2, 100 % of 90k control steps, 2.25k/s, took 40 s",
+    ]  # fmt: skip
+
+
+def test_unused_state_of_an_engine_is_left_alone():
+    """An engine without physics: a robot that never moves is never down, however hard the push."""
+    robot = load("g1")
+    still = Engine("still", state.init, lambda physics, ctrl, wrench, variant: physics, state.write)
+    env = environment.make(robot, EnvSettings(observations=ObservationSettings(joints="angle")), 30)
+    motion = library.pack(robot, [standing(robot, 0.8, seconds=0.2)])  # ends after 6 steps: nobody begins anew
+    agent = agent_for(robot, env, motion)
+    plan = made_plan([Cell("torso_link", "left", 0.1, 1e4)], ["torso_link"], 1 / 30)
+    made = sweep.program(robot, env, still, LEARN, len(robot.wrench_bodies), 3, agent, motion, plan, 0)
+    told: list[int] = []
+    found = sweep.collect(made, agent, motion, plan, 0, 12, told.append)
+    assert found.fallen.shape == (12, 1) and not found.fallen.any() and told == [5, 10, 12] and made.bytes > 0
+    np.testing.assert_allclose(found.global_error, 0.0, atol=1e-3)
