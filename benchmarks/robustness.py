@@ -23,6 +23,7 @@ from mimicjax.files import replace_text
 
 SHARE = "survive_50"
 PICTURES = report.RESULTS / "robustness"
+SWEEP = Path(__file__).with_name("torso_sweep.yaml")
 
 
 def parse() -> tuple[argparse.Namespace, list[str]]:
@@ -32,8 +33,10 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--pairs", default="add_g1:add_g1_push,deepmimic_g1:deepmimic_g1_push", help="(%(default)s)")
     parser.add_argument("--motion", default="walk")
     parser.add_argument("--seeds", default="0,1,2", help="separated by commas (%(default)s)")
-    parser.add_argument("--max-samples", type=float, default=4e6, help="of each training (%(default)s)")
-    parser.add_argument("--sweep", default="quick", help="profile of the push sweep (%(default)s)")
+    parser.add_argument("--max-samples", type=float, default=2e6, help="of each training (%(default)s)")
+    parser.add_argument(
+        "--sweep", default=str(SWEEP), help="profile or file of the push sweep (torso_sweep.yaml beside this)"
+    )
     parser.add_argument("--name", default="walk", help="results/robustness_<name>.json (%(default)s)")
     parser.add_argument("--runs", type=Path, default=Path("runs/robustness"), help="run folders (%(default)s)")
     return parser.parse_known_args()
