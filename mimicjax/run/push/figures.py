@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,8 @@ def heat(sweeps: Sequence[Sweep], body: str) -> Any:
                 _map(axes[k * down + 2, column], gap, panel, f"{sweeps[1].label} − {sweeps[0].label}", True)
     _scales(figure, axes, down > 1)
     about = f"{body}: survival in % and its 95 % interval, {cells[0]['episodes']} episodes a cell"
-    figure.suptitle(f"{sweeps[0].label}, {about}" if len(sweeps) == 1 else about, fontsize=11)
+    title = f"{sweeps[0].label}, {about}" if len(sweeps) == 1 else about
+    figure.suptitle(textwrap.fill(title, int(11 * figure.get_figwidth())), fontsize=11)
     return figure
 
 
