@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import config
-from mimicjax.engine import choose
+from mimicjax.engine import choose, randomisation, scene
 from mimicjax.env import env as environment
 from mimicjax.env.env import Env, Motion
 from mimicjax.errors import UserError
@@ -37,7 +37,8 @@ class World(NamedTuple):
     robot: Robot
     clips: tuple[Clip, ...]
     motion: Motion
-    env: Env
+    env: Env  # as it is trained in, randomised if settings say so
+    calm: Env  # the same on the model as given, without noise: what tests and evaluation use
     devices: tuple[Device, ...]
     notes: tuple[str, ...]  # what was chosen for this machine and why, for the user
 
@@ -49,7 +50,8 @@ def world(settings: RunSettings) -> World:
     found = tuple(jax.devices())
     kind = found[0].platform
     name, reason = choose.choose(settings.engine)
-    notes = [f"engine {name}: {reason}"]
+    settings, friction = _with_friction(settings)
+    notes = [f"engine {name}: {reason}", *friction]
     count = settings.num_envs
     if not count:
         count = ENVS_PER_DEVICE.get(kind, 4096) * len(found)
@@ -62,8 +64,26 @@ def world(settings: RunSettings) -> World:
     dt = 1.0 / settings.engine.control_freq
     steps = table.divisions(robot, packed, dt, TABLE_BYTES.get(kind, 1 << 30))
     motion = table.tabulate(robot, packed, dt, steps) if steps else packed
-    env = environment.make(robot, settings.env, settings.engine.control_freq)
-    return World(settings, robot, clips, motion, env, found, tuple(notes))
+    env, calm = _envs(robot, settings)
+    return World(settings, robot, clips, motion, env, calm, found, tuple(notes))
+
+
+def _envs(robot: Robot, settings: RunSettings) -> tuple[Env, Env]:
+    """The environment of training, and the calm one."""
+    engine, randomize = settings.engine, settings.randomize
+    if randomize.models:  # before anything is compiled
+        randomisation.check(scene.build(robot, engine), robot, randomize)
+    env = environment.make(robot, settings.env, engine.control_freq, randomize, scene.substeps(engine))
+    return env, environment.make(robot, settings.env, engine.control_freq)
+
+
+def _with_friction(settings: RunSettings) -> tuple[RunSettings, list[str]]:
+    """Dry friction that is to be randomised must be there; and a note that says so."""
+    if settings.randomize.frictionloss is None or settings.engine.frictionloss:
+        return settings, []
+    engine = dataclasses.replace(settings.engine, frictionloss=True)
+    note = "randomize.frictionloss: engine.frictionloss is on, and physics by a quarter slower for it"
+    return dataclasses.replace(settings, engine=engine), [note]
 
 
 def sizes(of: World) -> dict[str, int]:
@@ -79,9 +99,10 @@ def sizes(of: World) -> dict[str, int]:
     return {"actor": obs["actor"].shape[-1], "critic": obs["critic"].shape[-1], "disc": disc.shape[-1]}
 
 
-def engine(of: World, num_envs: int) -> Engine:
-    """An engine for this world, sized for `num_envs` environments."""
-    return choose.make(of.robot, of.settings.engine, num_envs)
+def engine(of: World, num_envs: int, randomised: bool = False) -> Engine:
+    """An engine for this world, sized for `num_envs` environments; randomised for `env`, else for `calm`."""
+    settings = of.settings
+    return choose.make(of.robot, settings.engine, num_envs, settings.randomize if randomised else None, settings.seed)
 
 
 def parts(of: World) -> Parts:
@@ -92,7 +113,9 @@ def parts(of: World) -> Parts:
     disc = sizes(of)["disc"]
     models = tuple(make(settings.learn, disc, per_device, len(of.devices)) for make in algorithm.reward_models)
     axis = devices.AXIS if len(of.devices) > 1 else None
-    return Parts(of.env, engine(of, per_device), settings.learn, algorithm, models, per_device, len(of.devices), axis)
+    return Parts(
+        of.env, engine(of, per_device, True), settings.learn, algorithm, models, per_device, len(of.devices), axis
+    )
 
 
 def first_state(of: World, made: Parts) -> TrainState:
@@ -133,11 +156,11 @@ def training(of: World) -> Training:
     made = parts(of)
     chunk, place = devices.compiled(made, of.devices)
     count = settings.keep.test_episodes
-    run = episodes.make(of.env, engine(of, count), settings.learn)
+    run = episodes.make(of.calm, engine(of, count), settings.learn)
 
     def test(agent: Any, motion: Motion, key: jax.Array) -> episodes.Episodes:
         keys = jax.random.split(key, count)
-        return run(agent, motion, keys, *of.env.draw(motion, keys))
+        return run(agent, motion, keys, *of.calm.draw(motion, keys))
 
     compiled_test = jax.jit(test)
     return Training(

@@ -76,7 +76,7 @@ def run(argv: Sequence[str]) -> int:
     print(f"{options.run}, checkpoint {loaded.step}: {count} episodes on {world.settings.engine.name}", flush=True)
     engine = _engine(build, loaded, options.engine, count)
     results = evaluation.run(
-        world.robot, world.env, engine, world.settings.learn, world.settings.env.observations,
+        world.robot, world.calm, engine, world.settings.learn, world.settings.env.observations,
         loaded.agent, world.motion, options.episodes, options.seed,
     )  # fmt: skip
     data = evaluation.report(results, names, _facts(options, loaded))
@@ -188,13 +188,13 @@ def _film(build: Any, loaded: Restored, options: argparse.Namespace) -> None:
 
     world = loaded.world
     reference = lambda motion, clip, time: qpos_of(world.robot, poses_at(world.robot, motion, clip, time))[0]  # noqa: E731
-    film = jax.jit(episodes.record(world.env, build.engine(world, 1), world.settings.learn, reference))
+    film = jax.jit(episodes.record(world.calm, build.engine(world, 1), world.settings.learn, reference))
     key = jax.random.key(options.seed)
     took = jax.device_get(film(loaded.agent, world.motion, key, jnp.int32(0), jnp.float32(0)))
     rows, model = slice(0, int(took.length) + 1), scene.build(world.robot, world.settings.engine)
-    print(f"filming {world.clips[0].name}, {took.length * world.env.dt:.1f} s", flush=True)
+    print(f"filming {world.clips[0].name}, {took.length * world.calm.dt:.1f} s", flush=True)
     frames = video.render(
-        model, took.qpos[rows], took.reference[rows], world.env.dt, options.reference, world.clips[0].name
+        model, took.qpos[rows], took.reference[rows], world.calm.dt, options.reference, world.clips[0].name
     )
     video.write(options.video, frames, world.settings.engine.control_freq)
     print(options.video)

@@ -6,17 +6,27 @@ Loading, extending, overriding and checking are in config.py; this file only say
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
+from mimicjax.settings_key import key
+from mimicjax.settings_randomize import RandomizeSettings
 
-def key(default: Any, meaning: str, **limits: Any) -> Any:
-    """A config key: default (or what makes it), meaning for --help, limits `low`, `high` (inclusive), `above` (exclusive)."""
-    metadata = {"meaning": meaning, **limits}
-    if isinstance(default, (list, dict)):
-        return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
-    if callable(default):
-        return dataclasses.field(default_factory=default, metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+__all__ = [
+    "ActionSettings",
+    "DiscSettings",
+    "EngineSettings",
+    "EnvSettings",
+    "KeepSettings",
+    "LearnSettings",
+    "ObservationSettings",
+    "OptimizerSettings",
+    "RandomizeSettings",
+    "RewardSettings",
+    "RunSettings",
+    "StdSettings",
+    "TerminationSettings",
+    "key",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,5 +218,6 @@ class RunSettings:
     max_iterations: int = key(0, "stop after this many iterations; 0 for no limit", low=0)
     engine: EngineSettings = key(EngineSettings, "")
     env: EnvSettings = key(EnvSettings, "")
+    randomize: RandomizeSettings = key(RandomizeSettings, "")
     learn: LearnSettings = key(LearnSettings, "")
     keep: KeepSettings = key(KeepSettings, "")

@@ -6,18 +6,19 @@ Everything here is written for one environment; `make` is the only place that ma
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mimicjax.env import observations, rewards, terminations
+from mimicjax.env import observations, randomisation, rewards, terminations
 from mimicjax.env.observations import View
+from mimicjax.env.randomisation import Randomisation
 from mimicjax.motion import library
 from mimicjax.motion.table import Table, lookup
 from mimicjax.robot import actuation, kinematics
-from mimicjax.settings import EnvSettings
+from mimicjax.settings import EnvSettings, RandomizeSettings
 from mimicjax.types import FAILED, RUNNING, SUCCEEDED, TIME_UP, WRAP, Array, Clips, EnvState, Physics, Pose, Robot, Step
 
 Motion = Clips | Table
@@ -64,6 +65,7 @@ class _One(NamedTuple):
     reward: Callable
     failed: Callable
     target: Callable
+    random: Randomisation
 
 
 def _reference(one: _One, motion: Motion, clip: jax.Array, time: jax.Array) -> tuple[Pose, Pose, jax.Array]:
@@ -75,9 +77,11 @@ def _reference(one: _One, motion: Motion, clip: jax.Array, time: jax.Array) -> t
     return jax.tree.map(lambda x: x[0], poses), jax.tree.map(lambda x: x[1:], poses), phase
 
 
-def _obs(one: _One, view: View) -> dict[str, jax.Array]:
-    seen = one.observe(view)
-    return {"actor": seen, "critic": seen}
+def _obs(one: _One, view: View, noise: Any, key: jax.Array) -> dict[str, jax.Array]:
+    """What the critic sees, as it is; and what the actor makes of it, through the robot's sensors."""
+    seen, measured = one.observe(view), one.random.measured(noise, view.pose)
+    own = seen if measured is view.pose else one.observe(view._replace(pose=measured))
+    return {"actor": one.random.sense(noise, key, own), "critic": seen}
 
 
 def _draw(one: _One, motion: Motion, key: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -85,24 +89,28 @@ def _draw(one: _One, motion: Motion, key: jax.Array) -> tuple[jax.Array, jax.Arr
     return clip, start if one.settings.random_start else jnp.zeros_like(start)
 
 
-def _begin(one: _One, motion: Motion, clip: jax.Array, start: jax.Array):
-    """Observation and physics of an episode that begins on the reference."""
+def _begin(one: _One, motion: Motion, clip: jax.Array, start: jax.Array, key: jax.Array):
+    """Observation, physics and noise of an episode that begins on the reference, or near it."""
     reference, targets, phase = _reference(one, motion, clip, start)
-    qpos, qvel = kinematics.qpos_of(one.robot, reference)
-    return _obs(one, View(reference, reference, targets, phase)), qpos, qvel
+    pose, qpos, qvel = one.random.start(key, reference, *kinematics.qpos_of(one.robot, reference))
+    noise = one.random.draw(key, pose)
+    return _obs(one, View(pose, reference, targets, phase), noise, key), qpos, qvel, noise
 
 
 def _place(one: _One, motion: Motion, key: jax.Array, clip: jax.Array, start: jax.Array):
-    obs, qpos, qvel = _begin(one, motion, clip, start)
+    obs, qpos, qvel, noise = _begin(one, motion, clip, start, key)
     physics = Physics(qpos, qvel, jnp.zeros(one.robot.nv), jnp.asarray(False))
-    state = EnvState(physics, key, jnp.int32(0), clip, start, jnp.float32(0), jnp.int32(0), (), ())
+    variant = one.random.model(key, jnp.int32(0), True)
+    state = EnvState(physics, key, jnp.int32(0), clip, start, jnp.float32(0), variant, (), noise)
     return state, obs, Start(jnp.asarray(True), qpos, qvel)
 
 
 def _before(one: _One, motion: Motion, state: EnvState, action: jax.Array) -> tuple[EnvState, jax.Array, jax.Array]:
     time = state.start + one.dt * (state.step + 1).astype(jnp.float32)
     ahead = poses_at(one.robot, motion, state.clip, time)
-    return state, one.target(action, ahead), jnp.zeros((len(one.robot.wrench_bodies), 6))
+    noise, action = one.random.smooth(state.noise, action, state.step)
+    noise, ctrl = one.random.drive(noise, state.key, one.target(action, ahead))
+    return state._replace(noise=noise), ctrl, jnp.zeros((len(one.robot.wrench_bodies), 6))
 
 
 def _done(one: _One, motion: Motion, state: EnvState, time: jax.Array, pose: Pose, reference: Pose) -> jax.Array:
@@ -131,12 +139,12 @@ def _after(one: _One, motion: Motion, state: EnvState):
     reward, terms = one.reward(pose, reference)
     reward = jnp.where(state.physics.unstable, 0.0, reward)
     done = _done(one, motion, state, time, pose, reference)
-    last_obs = _obs(one, View(pose, reference, targets, phase))
+    last_obs = _obs(one, View(pose, reference, targets, phase), state.noise, state.key)
     total = state.reward_sum + reward
 
     key, fresh = jax.random.split(state.key)
     clip, start = _draw(one, motion, fresh)
-    begin_obs, qpos, qvel = _begin(one, motion, clip, start)
+    begin_obs, qpos, qvel, begin_noise = _begin(one, motion, clip, start, fresh)
     over = done != RUNNING
     diagnostics = {
         **{f"reward_{name}": value for name, value in terms.items()},
@@ -144,17 +152,27 @@ def _after(one: _One, motion: Motion, state: EnvState):
         "episode_length": state.step, "episode_return": total, "unstable": state.physics.unstable,
     }  # fmt: skip
     disc = one.difference(pose), one.difference(reference)
-    obs = jax.tree.map(lambda a, b: jnp.where(over, a, b), begin_obs, last_obs)
+    obs, noise = jax.tree.map(lambda a, b: jnp.where(over, a, b), (begin_obs, begin_noise), (last_obs, state.noise))
+    variant = jnp.where(over, one.random.model(fresh, state.variant, False), state.variant)
     step = Step(obs, last_obs, reward, done, *disc, diagnostics)
     state = EnvState(
         state.physics, key, jnp.where(over, 0, state.step), jnp.where(over, clip, state.clip),
-        jnp.where(over, start, state.start), jnp.where(over, 0.0, total), state.variant, state.push, state.noise,
+        jnp.where(over, start, state.start), jnp.where(over, 0.0, total), variant, state.push, noise,
     )  # fmt: skip
     return state, step, Start(over, qpos, qvel)
 
 
-def make(robot: Robot, settings: EnvSettings, control_freq: int) -> Env:
-    """Build the environment for a robot. Raises UserError for settings that do not fit it."""
+def make(
+    robot: Robot,
+    settings: EnvSettings,
+    control_freq: int,
+    randomize: RandomizeSettings | None = None,
+    substeps: int = 1,
+) -> Env:
+    """Build the environment for a robot. Raises UserError for settings that do not fit it.
+
+    randomize: None for no randomisation. substeps: physics steps of a control step, the unit of its delays.
+    """
     dt = 1.0 / control_freq
     one = _One(
         robot, settings, dt, max(1, int(np.ceil(settings.episode_length * control_freq - 1e-6))),
@@ -162,6 +180,9 @@ def make(robot: Robot, settings: EnvSettings, control_freq: int) -> Env:
         rewards.make(robot, settings),
         terminations.make(robot, settings.terminations, settings.observations),
         actuation.make(robot, settings.action),
+        randomisation.make(
+            robot, randomize or RandomizeSettings(), observations.layout(robot, settings.observations), substeps
+        ),
     )  # fmt: skip
 
     def mapped(function: Callable) -> Callable:

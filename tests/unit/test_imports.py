@@ -11,7 +11,19 @@ import pytest
 import mimicjax
 
 PACKAGE = Path(mimicjax.__file__).parent
-BASE = {"types", "rotation", "settings", "config", "config_flags", "config_values", "errors", "files", "paths"}
+BASE = {
+    "types",
+    "rotation",
+    "settings",
+    "settings_key",
+    "settings_randomize",
+    "config",
+    "config_flags",
+    "config_values",
+    "errors",
+    "files",
+    "paths",
+}
 LAYERS = ["robot", "motion", "engine|env|learn", "run", "build"]  # after BASE, before the commands
 LEVEL = {name: level for level, names in enumerate(LAYERS, start=1) for name in names.split("|")}
 
