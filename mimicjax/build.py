@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import config
-from mimicjax.engine import choose
+from mimicjax.engine import choose, randomisation, scene
 from mimicjax.env import disturbances, push_profiles
 from mimicjax.env import env as environment
 from mimicjax.env.env import Env, Motion
@@ -39,8 +39,8 @@ class World(NamedTuple):
     robot: Robot
     clips: tuple[Clip, ...]
     motion: Motion
-    env: Env  # of training
-    calm: Env  # the same without disturbances: of tests, evaluation and films
+    env: Env  # of training, with disturbances and randomisation if settings say so
+    calm: Env  # the same on the model as given, without noise or pushes: of tests, evaluation and films
     devices: tuple[Device, ...]
     notes: tuple[str, ...]  # what was chosen for this machine and why, for the user
 
@@ -52,7 +52,8 @@ def world(settings: RunSettings) -> World:
     found = tuple(jax.devices())
     kind = found[0].platform
     name, reason = choose.choose(settings.engine)
-    notes = [f"engine {name}: {reason}"]
+    settings, friction = _with_friction(settings)
+    notes = [f"engine {name}: {reason}", *friction]
     count = settings.num_envs
     if not count:
         count = ENVS_PER_DEVICE.get(kind, 4096) * len(found)
@@ -70,13 +71,24 @@ def world(settings: RunSettings) -> World:
 
 
 def _environments(settings: RunSettings, robot: Robot) -> tuple[Robot, Env, Env]:
-    """(the robot with all bodies that are pushed among its wrench bodies, env of training, env without disturbances)."""
-    freq = settings.engine.control_freq
-    profiles = push_profiles.collect(settings.disturb.profiles, settings.env, 1.0 / freq)
+    """(the robot with all bodies that are pushed among its wrench bodies, env of training, the calm env)."""
+    engine, randomize, dt = settings.engine, settings.randomize, 1.0 / settings.engine.control_freq
+    if randomize.models:  # before anything is compiled
+        randomisation.check(scene.build(robot, engine), robot, randomize)
+    profiles = push_profiles.collect(settings.disturb.profiles, settings.env, dt)
     robot = with_wrench_bodies(robot, push_profiles.pushed_bodies(robot, profiles))
-    calm = environment.make(robot, settings.env, freq)
-    disturb = disturbances.make(robot, profiles, 1.0 / freq, settings.num_envs, settings.disturb.observe)
-    return robot, environment.make(robot, settings.env, freq, disturb) if disturb else calm, calm
+    disturb = disturbances.make(robot, profiles, dt, settings.num_envs, settings.disturb.observe)
+    env = environment.make(robot, settings.env, engine.control_freq, disturb, randomize, scene.substeps(engine))
+    return robot, env, environment.make(robot, settings.env, engine.control_freq)
+
+
+def _with_friction(settings: RunSettings) -> tuple[RunSettings, list[str]]:
+    """Dry friction that is to be randomised must be there; and a note that says so."""
+    if settings.randomize.frictionloss is None or settings.engine.frictionloss:
+        return settings, []
+    engine = dataclasses.replace(settings.engine, frictionloss=True)
+    note = "randomize.frictionloss: engine.frictionloss is on, and physics by a quarter slower for it"
+    return dataclasses.replace(settings, engine=engine), [note]
 
 
 def sizes(of: World) -> dict[str, int]:
@@ -92,9 +104,10 @@ def sizes(of: World) -> dict[str, int]:
     return {"actor": obs["actor"].shape[-1], "critic": obs["critic"].shape[-1], "disc": disc.shape[-1]}
 
 
-def engine(of: World, num_envs: int) -> Engine:
-    """An engine for this world, sized for `num_envs` environments."""
-    return choose.make(of.robot, of.settings.engine, num_envs)
+def engine(of: World, num_envs: int, randomised: bool = False) -> Engine:
+    """An engine for this world, sized for `num_envs` environments; randomised for `env`, else for `calm`."""
+    settings = of.settings
+    return choose.make(of.robot, settings.engine, num_envs, settings.randomize if randomised else None, settings.seed)
 
 
 def parts(of: World) -> Parts:
@@ -105,7 +118,9 @@ def parts(of: World) -> Parts:
     disc = sizes(of)["disc"]
     models = tuple(make(settings.learn, disc, per_device, len(of.devices)) for make in algorithm.reward_models)
     axis = devices.AXIS if len(of.devices) > 1 else None
-    return Parts(of.env, engine(of, per_device), settings.learn, algorithm, models, per_device, len(of.devices), axis)
+    return Parts(
+        of.env, engine(of, per_device, True), settings.learn, algorithm, models, per_device, len(of.devices), axis
+    )
 
 
 def first_state(of: World, made: Parts) -> TrainState:

@@ -201,9 +201,9 @@ def _film(build: Any, loaded: Restored, options: argparse.Namespace) -> None:
     key = jax.random.key(options.seed)
     took = jax.device_get(film(loaded.agent, world.motion, key, jnp.int32(0), jnp.float32(0)))
     rows, model = slice(0, int(took.length) + 1), scene.build(world.robot, world.settings.engine)
-    print(f"filming {world.clips[0].name}, {took.length * world.env.dt:.1f} s", flush=True)
+    print(f"filming {world.clips[0].name}, {took.length * world.calm.dt:.1f} s", flush=True)
     frames = video.render(
-        model, took.qpos[rows], took.reference[rows], world.env.dt, options.reference, world.clips[0].name
+        model, took.qpos[rows], took.reference[rows], world.calm.dt, options.reference, world.clips[0].name
     )
     video.write(options.video, frames, world.settings.engine.control_freq)
     print(options.video)

@@ -10,6 +10,25 @@ from typing import Literal
 
 from mimicjax.settings_key import key
 from mimicjax.settings_push import DisturbSettings
+from mimicjax.settings_randomize import RandomizeSettings
+
+__all__ = [
+    "ActionSettings",
+    "DiscSettings",
+    "DisturbSettings",
+    "EngineSettings",
+    "EnvSettings",
+    "KeepSettings",
+    "LearnSettings",
+    "ObservationSettings",
+    "OptimizerSettings",
+    "RandomizeSettings",
+    "RewardSettings",
+    "RunSettings",
+    "StdSettings",
+    "TerminationSettings",
+    "key",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,5 +229,6 @@ class RunSettings:
     engine: EngineSettings = key(EngineSettings, "")
     env: EnvSettings = key(EnvSettings, "")
     disturb: DisturbSettings = key(DisturbSettings, "")
+    randomize: RandomizeSettings = key(RandomizeSettings, "")
     learn: LearnSettings = key(LearnSettings, "")
     keep: KeepSettings = key(KeepSettings, "")

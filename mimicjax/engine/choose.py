@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import jax
 
-from mimicjax.engine import native, scene
+from mimicjax.engine import native, randomisation, scene
 from mimicjax.errors import UserError, nearest
-from mimicjax.settings import EngineSettings
+from mimicjax.settings import EngineSettings, RandomizeSettings
 from mimicjax.types import Engine, Robot
 
 NAMES = ("native", "mjx-jax", "mjx-warp")
 
 
-def make(robot: Robot, settings: EngineSettings, num_envs: int) -> Engine:
-    """Builds the scene and the engine that `choose` names for it.
+def make(
+    robot: Robot, settings: EngineSettings, num_envs: int, randomize: RandomizeSettings | None = None, seed: int = 0
+) -> Engine:
+    """Builds the scene and the engine that `choose` names for it; with `randomize`, for a table of models drawn by `seed`.
 
     Raises UserError if settings do not go together, with the robot or with this machine.
     """
@@ -21,11 +23,12 @@ def make(robot: Robot, settings: EngineSettings, num_envs: int) -> Engine:
         raise UserError(f"num_envs = {num_envs}: at least 1 environment is needed")
     name, _ = choose(settings)
     model = scene.build(robot, settings)
+    variants = randomisation.tabulate(model, robot, randomize, seed) if randomize else {}
     if name == "native":
-        return native.make(model, robot, num_envs, settings)
+        return native.make(model, robot, num_envs, settings, variants)
     from mimicjax.engine import mjx  # only here: it takes a second, and talks of a missing Warp
 
-    return mjx.make(model, robot, num_envs, settings, "warp" if name == "mjx-warp" else "jax")
+    return mjx.make(model, robot, num_envs, settings, "warp" if name == "mjx-warp" else "jax", variants)
 
 
 def choose(settings: EngineSettings) -> tuple[str, str]:

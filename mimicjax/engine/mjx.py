@@ -14,6 +14,7 @@ import numpy as np
 from mujoco import mjx
 
 from mimicjax.engine import scene, state
+from mimicjax.engine.randomisation import Variants
 from mimicjax.errors import UserError
 from mimicjax.settings import EngineSettings
 from mimicjax.types import Array, Engine, Physics, Robot
@@ -22,9 +23,10 @@ Implementation = Literal["jax", "warp"]
 
 
 def make(
-    model: mujoco.MjModel, robot: Robot, num_envs: int, settings: EngineSettings, implementation: Implementation
-) -> Engine:
-    """The engine `mjx-jax` or `mjx-warp` for the model of `scene.build`.
+    model: mujoco.MjModel, robot: Robot, num_envs: int, settings: EngineSettings, implementation: Implementation,
+    variants: Variants | None = None,
+) -> Engine:  # fmt: skip
+    """The engine `mjx-jax` or `mjx-warp` for the model of `scene.build`, and its table of randomised models if any.
 
     `step` takes any number of environments, under vmap, scan and shard_map too. The warp implementation keeps room for
     `settings.contacts_per_env` contacts for each of them, all together, and for `constraints_per_env` constraint rows
@@ -43,14 +45,21 @@ def make(
     count = scene.substeps(settings)
     bodies = scene.body_ids(model, robot, robot.wrench_bodies)
     start_qpos = np.asarray(robot.start_qpos, np.float32)
+    table = _leaves(device_model, variants or {})
 
     def step(physics: Physics, ctrl: Array, wrench: Array, variant: Array | None = None) -> Physics:
         data = template(max(num_envs, physics.qpos.shape[0]))
         with jax.default_matmul_precision("highest"):  # or GPUs multiply with 10 bits of mantissa (TF32)
-            advance = jax.vmap(lambda *inputs: _advance(device_model, data, count, bodies, *inputs))
             finite = jnp.isfinite(ctrl)
-            after = advance(physics.qpos, physics.qvel, physics.warmstart, jnp.where(finite, ctrl, 0.0), wrench)
-        return _stabilise(*after, finite.all(axis=-1), start_qpos)
+            inputs = (physics.qpos, physics.qvel, physics.warmstart, jnp.where(finite, ctrl, 0.0), wrench)
+            if table and variant is not None:
+                own = {name: values[variant] for name, values in table.items()}  # one gather, then as Playground's
+                after = jax.vmap(
+                    lambda rows, *each: _advance(device_model.tree_replace(rows), data, count, bodies, *each)
+                )(own, *inputs)
+            else:
+                after = jax.vmap(lambda *each: _advance(device_model, data, count, bodies, *each))(*inputs)
+        return _stabilise(*after, finite.all(axis=tuple(range(1, ctrl.ndim))), start_qpos)
 
     return Engine(name, state.init, step, state.write)
 
@@ -85,6 +94,20 @@ def _put(
     return device_model, template
 
 
+def _leaves(model: mjx.Model, variants: Variants) -> dict[str, Array]:
+    """The table on the device, by the names of MJX's leaves, without the fields that it has no use for."""
+    found = {}
+    for name, values in variants.items():
+        for path in (name, f"_impl.{name}"):
+            leaf: Any = model
+            for part in path.split("."):
+                leaf = getattr(leaf, part, None)
+            if isinstance(leaf, jax.Array):
+                found[path] = jnp.asarray(values, leaf.dtype)
+                break
+    return found
+
+
 def _room(settings: EngineSettings, implementation: Implementation, num_envs: int) -> dict[str, int]:
     if implementation == "jax":
         return {}
@@ -113,10 +136,16 @@ def _advance(
     ctrl: Array,
     wrench: Array,
 ) -> tuple[Any, Any, Any]:
-    """One environment, `count` physics steps: qpos [nq], qvel [nv], warmstart [nv], ctrl [D], wrench [W,6]."""
+    """One environment, `count` physics steps: qpos [nq], qvel, warmstart [nv], ctrl [D] or [count,D], wrench [W,6]."""
     applied = jnp.zeros((model.nbody, 6)).at[bodies].set(wrench)
-    data = blank.replace(qpos=qpos, qvel=qvel, qacc_warmstart=warmstart, ctrl=ctrl, xfrc_applied=applied)
-    data = jax.lax.scan(lambda data, _: (mjx.step(model, data), None), data, length=count)[0]
+    several = ctrl.ndim > 1
+    first = ctrl[0] if several else ctrl
+    data = blank.replace(qpos=qpos, qvel=qvel, qacc_warmstart=warmstart, ctrl=first, xfrc_applied=applied)
+
+    def one(data: mjx.Data, row: Array | None) -> tuple[mjx.Data, None]:
+        return mjx.step(model, data if row is None else data.replace(ctrl=row)), None
+
+    data = jax.lax.scan(one, data, ctrl if several else None, length=count)[0]
     return data.qpos, data.qvel, data.qacc_warmstart
 
 

@@ -7,6 +7,7 @@ computes on float64 rows, and what it computes is bit for bit a loop over `mj_st
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 from collections.abc import Callable
@@ -18,12 +19,15 @@ import numpy as np
 from mujoco.batch import Batch, SimulationError
 
 from mimicjax.engine import scene, state
+from mimicjax.engine.randomisation import Variants
 from mimicjax.settings import EngineSettings
 from mimicjax.types import Array, Engine, Physics, Robot
 
 
-def make(model: mujoco.MjModel, robot: Robot, num_envs: int, settings: EngineSettings) -> Engine:
-    """The engine `native` for the model of `scene.build`.
+def make(
+    model: mujoco.MjModel, robot: Robot, num_envs: int, settings: EngineSettings, variants: Variants | None = None
+) -> Engine:
+    """The engine `native` for the model of `scene.build`, and its table of randomised models if there is one.
 
     `num_envs` only sizes the first allocation. `step` takes any number of environments, under vmap, scan and
     shard_map too, and every row's result is the same whatever its neighbours: leading axes are flattened, the first
@@ -36,14 +40,22 @@ def make(model: mujoco.MjModel, robot: Robot, num_envs: int, settings: EngineSet
     `state.LARGEST_QPOS` or `state.LARGEST_QVEL`; it then stands in the start pose at rest; others do not notice.
     """
     quiet()
-    stepper = _stepper(model, robot, num_envs, settings)
+    stepper = _stepper(model, robot, num_envs, settings, variants or {})
+    by_substep = functools.partial(stepper, controls=scene.substeps(settings))
 
     def step(physics: Physics, ctrl: Array, wrench: Array, variant: Array | None = None) -> Physics:
         # one array each way: JAX takes 20 us for every argument of a callback
-        rows = (physics.qpos, physics.qvel, physics.warmstart, ctrl, wrench.reshape(*wrench.shape[:-2], -1))
+        flat = wrench.reshape(*wrench.shape[:-2], -1)
+        rows = [physics.qpos, physics.qvel, physics.warmstart, ctrl, flat]
+        several = ctrl.ndim > physics.qpos.ndim
+        if several:
+            rows[3] = ctrl.reshape(*ctrl.shape[:-2], -1)
+        if variants and variant is not None:
+            rows.append(variant[..., None].astype(jnp.float32))  # whole up to 2^24
         packed = jnp.concatenate(rows, axis=-1)
         shape = jax.ShapeDtypeStruct((*packed.shape[:-1], robot.nq + 2 * robot.nv + 1), np.float32)
-        stepped = jax.pure_callback(stepper, shape, packed, vmap_method="broadcast_all")
+        run = by_substep if several else stepper
+        stepped = jax.pure_callback(run, shape, packed, vmap_method="broadcast_all")
         qpos, qvel, warmstart, unstable = jnp.split(stepped, np.cumsum([robot.nq, robot.nv, robot.nv]), axis=-1)
         return Physics(qpos, qvel, warmstart, unstable[..., 0] > 0)
 
@@ -59,40 +71,60 @@ def quiet() -> None:
 
 
 def _stepper(
-    model: mujoco.MjModel, robot: Robot, num_envs: int, settings: EngineSettings
-) -> Callable[[Array], np.ndarray]:
-    """The callback: [..., qpos qvel warmstart ctrl wrench] -> [..., qpos qvel warmstart unstable], float32."""
+    model: mujoco.MjModel, robot: Robot, num_envs: int, settings: EngineSettings, variants: Variants
+) -> Callable[..., np.ndarray]:
+    """The callback: [..., qpos qvel warmstart ctrl wrench (variant)] -> [..., qpos qvel warmstart unstable], float32.
+
+    Its keyword `controls` says how many controls there are, one for each substep or 1 for all of them.
+    """
     count = scene.substeps(settings)
     bodies = scene.body_ids(model, robot, robot.wrench_bodies)
-    places = np.cumsum([robot.nq, robot.nv, robot.nv, robot.num_dofs])
     lock = threading.Lock()
-    batch = Batch(model, max(1, num_envs), settings.threads)
+    batch, running = _batch(model, max(1, num_envs), settings.threads)
 
-    def stepper(packed: Array) -> np.ndarray:
-        nonlocal batch
+    def stepper(packed: Array, controls: int = 1) -> np.ndarray:
+        nonlocal batch, running
         inputs = np.asarray(packed)  # before anything: no jax operation here
         lead = inputs.shape[:-1]
         rows = math.prod(lead)
-        qpos, qvel, warmstart, ctrl, wrench = np.split(inputs.reshape(rows, inputs.shape[-1]), places, axis=1)
+        widths = (robot.nq, robot.nv, robot.nv, controls * robot.num_dofs, 6 * len(bodies))
+        parts = np.split(inputs.reshape(rows, inputs.shape[-1]), np.cumsum(widths), axis=1)
+        qpos, qvel, warmstart, ctrl, wrench, variant = parts
+        ctrl = ctrl.reshape(rows, controls, robot.num_dofs)
         with lock:
             if rows > batch.nsim:
-                batch = Batch(model, rows, settings.threads)
-            _load(batch, rows, qpos, qvel, warmstart, ctrl)
+                batch, running = _batch(model, rows, settings.threads)
+            _dress(batch, running, variants, variant[:, 0] if variant.size else np.zeros(rows))
+            _load(batch, rows, qpos, qvel, warmstart)
             _push(batch, rows, bodies, wrench.reshape(rows, len(bodies), 6))
-            failed = _advance(batch, rows, count) | ~np.isfinite(ctrl).all(axis=1)
+            failed = _advance(batch, rows, count, ctrl) | ~np.isfinite(ctrl).all(axis=(1, 2))
             outputs = _unload(batch, rows, failed, robot.start_qpos)
         return outputs.reshape(*lead, outputs.shape[1])
 
     return stepper
 
 
-def _load(batch: Batch, rows: int, qpos, qvel, warmstart, ctrl) -> None:
-    """Writes all that a step depends on into the first rows, so that nothing of an earlier call survives in them."""
-    fields = ("qpos", "qvel", "qacc_warmstart", "ctrl")
-    for name, values in zip(fields, (qpos, qvel, warmstart, ctrl), strict=True):
+def _batch(model: mujoco.MjModel, rows: int, threads: int) -> tuple[Batch, np.ndarray]:
+    """A batch, and which of the randomised models each of its rows has: at first the model as given."""
+    return Batch(model, rows, threads), np.zeros(rows, np.int64)
+
+
+def _dress(batch: Batch, running: np.ndarray, variants: Variants, wanted: np.ndarray) -> None:
+    """Gives the first rows the models that they want, [rows]; copies only where another one was running."""
+    if not variants:
+        return
+    wanted = np.clip(wanted, 0, len(next(iter(variants.values()))) - 1).astype(np.int64)
+    rows = np.flatnonzero(running[: len(wanted)] != wanted)
+    if len(rows):
+        for name, table in variants.items():
+            batch.expand(name)[rows] = table[wanted[rows]]
+        running[rows] = wanted[rows]
+
+
+def _load(batch: Batch, rows: int, qpos, qvel, warmstart) -> None:
+    """Writes the state into the first rows; with control, wrench and model, nothing of an earlier call survives in them."""
+    for name, values in zip(("qpos", "qvel", "qacc_warmstart"), (qpos, qvel, warmstart), strict=True):
         batch.bind(name)[:rows] = values
-    control = batch.bind("ctrl")[:rows]
-    np.copyto(control, 0.0, where=~np.isfinite(control))
 
 
 def _push(batch: Batch, rows: int, bodies: np.ndarray, wrench: np.ndarray) -> None:
@@ -102,20 +134,25 @@ def _push(batch: Batch, rows: int, bodies: np.ndarray, wrench: np.ndarray) -> No
         applied[:, bodies] = wrench
 
 
-def _advance(batch: Batch, rows: int, count: int) -> np.ndarray:
-    """Steps the first `rows` simulations `count` times; gives [rows] bool, those that MuJoCo gave up on.
+def _advance(batch: Batch, rows: int, count: int, ctrl: np.ndarray) -> np.ndarray:
+    """Steps the first `rows` simulations `count` times, with ctrl [rows, count, D], or [rows, 1, D] throughout.
 
-    MuJoCo resets a bad simulation by itself, its warning counters too, and only then counts one warning: the second
-    reset of a row leaves the counter where the first put it. So counters are zeroed before, not compared.
+    Gives [rows] bool, those that MuJoCo gave up on. MuJoCo resets a bad simulation by itself, its warning counters too,
+    and only then counts one warning: the second reset of a row leaves the counter where the first put it. So counters
+    are zeroed before, not compared.
     """
-    batch.warning[:rows] = 0
-    broken = []
-    try:
-        batch.step(None if rows == batch.nsim else np.arange(rows, dtype=np.int32), nstep=count)
-    except SimulationError as error:
-        broken = error.ids
-    failed = batch.warning[:rows, 3:, 1].any(axis=1)  # bad qpos, qvel, qacc, ctrl
-    failed[broken] = True
+    failed = np.zeros(rows, bool)
+    ids = None if rows == batch.nsim else np.arange(rows, dtype=np.int32)
+    control = batch.bind("ctrl")[:rows]
+    for now in range(ctrl.shape[1]):
+        control[:] = ctrl[:, now]
+        np.copyto(control, 0.0, where=~np.isfinite(control))
+        batch.warning[:rows] = 0
+        try:
+            batch.step(ids, nstep=count // ctrl.shape[1])
+        except SimulationError as error:
+            failed[error.ids] = True
+        failed |= batch.warning[:rows, 3:, 1].any(axis=1)  # bad qpos, qvel, qacc, ctrl
     return failed
 
 

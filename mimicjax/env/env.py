@@ -12,13 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mimicjax.env import observations, rewards, terminations
+from mimicjax.env import observations, randomisation, rewards, terminations
 from mimicjax.env.disturbances import Disturbances
 from mimicjax.env.observations import View
+from mimicjax.env.randomisation import Randomisation
 from mimicjax.motion import library
 from mimicjax.motion.table import Table, lookup
 from mimicjax.robot import actuation, kinematics
-from mimicjax.settings import EnvSettings
+from mimicjax.settings import EnvSettings, RandomizeSettings
 from mimicjax.types import FAILED, RUNNING, SUCCEEDED, TIME_UP, WRAP, Array, Clips, EnvState, Physics, Pose, Robot, Step
 
 Motion = Clips | Table
@@ -66,6 +67,7 @@ class _One(NamedTuple):
     failed: Callable
     target: Callable
     disturb: Disturbances | None
+    random: Randomisation
 
 
 def _reference(one: _One, motion: Motion, clip: jax.Array, time: jax.Array) -> tuple[Pose, Pose, jax.Array]:
@@ -77,9 +79,12 @@ def _reference(one: _One, motion: Motion, clip: jax.Array, time: jax.Array) -> t
     return jax.tree.map(lambda x: x[0], poses), jax.tree.map(lambda x: x[1:], poses), phase
 
 
-def _obs(one: _One, view: View, push: Any) -> dict[str, jax.Array]:
-    seen = one.observe(view)
-    return {"actor": seen, "critic": jnp.concatenate([seen, one.disturb.observe(push)]) if one.disturb else seen}
+def _obs(one: _One, view: View, push: Any, noise: Any, key: jax.Array) -> dict[str, jax.Array]:
+    """What the critic sees, as it is; and what the actor makes of it, through the robot's sensors."""
+    seen, measured = one.observe(view), one.random.measured(noise, view.pose)
+    own = seen if measured is view.pose else one.observe(view._replace(pose=measured))
+    full = jnp.concatenate([seen, one.disturb.observe(push)]) if one.disturb else seen
+    return {"actor": one.random.sense(noise, key, own), "critic": full}
 
 
 def _draw(one: _One, motion: Motion, key: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -87,25 +92,28 @@ def _draw(one: _One, motion: Motion, key: jax.Array) -> tuple[jax.Array, jax.Arr
     return clip, start if one.settings.random_start else jnp.zeros_like(start)
 
 
-def _begin(one: _One, motion: Motion, clip: jax.Array, start: jax.Array) -> tuple[View, jax.Array, jax.Array]:
-    """What terms see, and physics, of an episode that begins on the reference."""
+def _begin(one: _One, motion: Motion, clip: jax.Array, start: jax.Array, key: jax.Array):
+    """What terms see, physics and noise of an episode that begins on the reference, or near it."""
     reference, targets, phase = _reference(one, motion, clip, start)
-    qpos, qvel = kinematics.qpos_of(one.robot, reference)
-    return View(reference, reference, targets, phase), qpos, qvel
+    pose, qpos, qvel = one.random.start(key, reference, *kinematics.qpos_of(one.robot, reference))
+    return View(pose, reference, targets, phase), qpos, qvel, one.random.draw(key, pose)
 
 
 def _place(one: _One, motion: Motion, key: jax.Array, clip: jax.Array, start: jax.Array):
-    view, qpos, qvel = _begin(one, motion, clip, start)
+    view, qpos, qvel, noise = _begin(one, motion, clip, start, key)
     push = one.disturb.init(key, view.pose) if one.disturb else ()
     physics = Physics(qpos, qvel, jnp.zeros(one.robot.nv), jnp.asarray(False))
-    state = EnvState(physics, key, jnp.int32(0), clip, start, jnp.float32(0), jnp.int32(0), push, ())
-    return state, _obs(one, view, push), Start(jnp.asarray(True), qpos, qvel)
+    variant = one.random.model(key, jnp.int32(0), True)
+    state = EnvState(physics, key, jnp.int32(0), clip, start, jnp.float32(0), variant, push, noise)
+    return state, _obs(one, view, push, noise, key), Start(jnp.asarray(True), qpos, qvel)
 
 
 def _before(one: _One, motion: Motion, state: EnvState, action: jax.Array) -> tuple[EnvState, jax.Array, jax.Array]:
     time = state.start + one.dt * (state.step + 1).astype(jnp.float32)
     ahead = poses_at(one.robot, motion, state.clip, time)
-    ctrl = one.target(action, ahead)
+    noise, action = one.random.smooth(state.noise, action, state.step)
+    noise, ctrl = one.random.drive(noise, state.key, one.target(action, ahead))
+    state = state._replace(noise=noise)
     if one.disturb is None:
         return state, ctrl, jnp.zeros((len(one.robot.wrench_bodies), 6))
     return state._replace(physics=one.disturb.push(state.physics, state.push)), ctrl, state.push.wrench
@@ -148,29 +156,42 @@ def _after(one: _One, motion: Motion, state: EnvState):
 
     key, fresh = jax.random.split(state.key)
     clip, start = _draw(one, motion, fresh)
-    begin_view, qpos, qvel = _begin(one, motion, clip, start)
+    begin_view, qpos, qvel, begin_noise = _begin(one, motion, clip, start, fresh)
     over = done != RUNNING
     push, begin_push, felt = _pushes(one, state, pose, begin_view.pose, done)
-    last_obs = _obs(one, View(pose, reference, targets, phase), push)
-    begin_obs = _obs(one, begin_view, begin_push)
+    last_obs = _obs(one, View(pose, reference, targets, phase), push, state.noise, state.key)
+    begin_obs = _obs(one, begin_view, begin_push, begin_noise, fresh)
     diagnostics = {
         **{f"reward_{name}": value for name, value in terms.items()},
         **terminations.tracking_errors(pose, reference),
         "episode_length": state.step, "episode_return": total, "unstable": state.physics.unstable, **felt,
     }  # fmt: skip
     disc = one.difference(pose), one.difference(reference)
-    obs = jax.tree.map(lambda a, b: jnp.where(over, a, b), begin_obs, last_obs)
+    obs, push, noise = jax.tree.map(
+        lambda a, b: jnp.where(over, a, b), (begin_obs, begin_push, begin_noise), (last_obs, push, state.noise)
+    )
+    variant = jnp.where(over, one.random.model(fresh, state.variant, False), state.variant)
     step = Step(obs, last_obs, reward, done, *disc, diagnostics)
     state = EnvState(
         state.physics, key, jnp.where(over, 0, state.step), jnp.where(over, clip, state.clip),
-        jnp.where(over, start, state.start), jnp.where(over, 0.0, total), state.variant,
-        jax.tree.map(lambda a, b: jnp.where(over, a, b), begin_push, push), state.noise,
+        jnp.where(over, start, state.start), jnp.where(over, 0.0, total), variant, push, noise,
     )  # fmt: skip
     return state, step, Start(over, qpos, qvel)
 
 
-def make(robot: Robot, settings: EnvSettings, control_freq: int, disturb: Disturbances | None = None) -> Env:
-    """Build the environment for a robot; `disturb` from disturbances.make. Raises UserError for what does not fit it."""
+def make(
+    robot: Robot,
+    settings: EnvSettings,
+    control_freq: int,
+    disturb: Disturbances | None = None,
+    randomize: RandomizeSettings | None = None,
+    substeps: int = 1,
+) -> Env:
+    """Build the environment for a robot. Raises UserError for what does not fit it.
+
+    disturb: from disturbances.make, None for none. randomize: None for no randomisation. substeps: physics steps of a
+    control step, the unit of its delays.
+    """
     dt = 1.0 / control_freq
     one = _One(
         robot, settings, dt, max(1, int(np.ceil(settings.episode_length * control_freq - 1e-6))),
@@ -178,6 +199,9 @@ def make(robot: Robot, settings: EnvSettings, control_freq: int, disturb: Distur
         rewards.make(robot, settings),
         terminations.make(robot, settings.terminations, settings.observations),
         actuation.make(robot, settings.action), disturb,
+        randomisation.make(
+            robot, randomize or RandomizeSettings(), observations.layout(robot, settings.observations), substeps
+        ),
     )  # fmt: skip
 
     def mapped(function: Callable) -> Callable:

@@ -101,6 +101,23 @@ def make(robot: Robot, settings: ObservationSettings) -> Term:
     return lambda view: jnp.concatenate([term(view) for term in terms])
 
 
+def layout(robot: Robot, settings: ObservationSettings) -> tuple[tuple[str, int], ...]:
+    """What the vector of `make` holds, in order: (name of the part, how many numbers)."""
+    joints = robot.num_dofs if settings.joints == "angle" else 6 * robot.num_joints
+    height, keys = int(settings.root_height), 3 * len(robot.key_bodies)
+    parts = {
+        "character": [
+            ("root_height", height), ("root_rotation", 6), ("root_velocity", 3), ("root_angular_velocity", 3),
+            ("joint_angles", joints), ("joint_velocities", robot.num_dofs), ("key_bodies", keys),
+        ],
+        "phase": [("phase", 1 + 2 * settings.phase_encoding)],
+        "target": [
+            ("target_position", 2 + height), ("target_rotation", 6), ("target_joints", joints), ("target_bodies", keys),
+        ] * len(settings.target_steps),
+    }  # fmt: skip
+    return tuple(part for name in settings.terms for part in parts[name])
+
+
 def difference(robot: Robot, settings: ObservationSettings) -> Callable[[Pose], jax.Array]:
     """ADD's discriminator observation of one pose, robot or reference: root, joints, all bodies, velocities (3.4)."""
     local = settings.frame == "heading"

@@ -12,8 +12,8 @@ import mimicjax
 
 PACKAGE = Path(mimicjax.__file__).parent
 BASE = {
-    "types", "rotation", "settings", "settings_key", "settings_push", "config", "config_flags", "config_values", "errors",
-    "files", "paths",
+    "types", "rotation", "settings", "settings_key", "settings_push", "settings_randomize", "config", "config_flags",
+    "config_values", "errors", "files", "paths",
 }  # fmt: skip
 LAYERS = ["robot", "motion", "engine|env|learn", "run", "build"]  # after BASE, before the commands
 LEVEL = {name: level for level, names in enumerate(LAYERS, start=1) for name in names.split("|")}

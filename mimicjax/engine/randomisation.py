@@ -1,0 +1,182 @@
+"""Randomised physics: a table of models, drawn once on the host, that both engines pick rows from.
+
+Row 0 is the model as given. Every other row is a whole model, with the constants that MuJoCo derives from what was
+drawn (`mj_setConst`): inertia of subtrees, inverse weights of bodies and joints, and so on. An environment then needs
+one number, its row; nothing is drawn or derived while training. Only the solver's scale of tolerance
+(`stat.meaninertia`) stays the nominal model's, since batches have none of their own.
+"""
+
+from __future__ import annotations
+
+import copy
+import zlib
+
+import mujoco
+import numpy as np
+
+from mimicjax.errors import UserError, nearest
+from mimicjax.settings import RandomizeSettings
+from mimicjax.types import Robot
+
+Variants = dict[str, np.ndarray]  # MjModel's field ("opt.gravity" of its options) -> [1 + K, ...]; fields that vary
+
+GIVEN = (
+    "geom_friction", "pair_friction", "body_mass", "body_inertia", "body_ipos", "body_sameframe", "geom_sameframe",
+    "dof_armature", "dof_frictionloss", "actuator_gainprm", "actuator_biasprm", "actuator_forcerange", "opt.gravity",
+)  # fmt: skip
+DERIVED = ("body_subtreemass", "body_invweight0", "dof_invweight0", "dof_M0", "dof_length", "actuator_acc0")
+CUT = 3.0  # standard deviations at which normal factors are cut
+
+
+def tabulate(model: mujoco.MjModel, robot: Robot, settings: RandomizeSettings, seed: int) -> Variants:
+    """The table for the model of `scene.build`: a function of its arguments alone; {} if no model is randomised.
+
+    Every key of the settings has random numbers of its own, so setting one leaves the others' draws as they were.
+    Raises UserError for a range that is upside down or of the wrong length, an unknown body, a mass below nothing,
+    or dry friction that the model does not have.
+    """
+    check(model, robot, settings)
+    count = settings.models
+    if not count:
+        return {}
+    rows = {name: np.repeat(get(model, name)[None], 1 + count, axis=0) for name in GIVEN}
+    draw = _Draws(settings, seed)
+    _friction(model, rows, settings, draw)
+    _masses(model, robot, rows, settings, draw)
+    joints = slice(6, None)  # not the root's
+    for key, field in (("armature", "dof_armature"), ("frictionloss", "dof_frictionloss")):
+        rows[field][1:, joints] *= draw.range(key, robot.num_dofs)
+    stiffness = draw.range("kp", robot.num_dofs, settings.gain_distribution)
+    rows["actuator_gainprm"][1:, :, 0] *= stiffness
+    rows["actuator_biasprm"][1:, :, 1] *= stiffness
+    rows["actuator_biasprm"][1:, :, 2] *= draw.range("kd", robot.num_dofs, settings.gain_distribution)
+    rows["actuator_forcerange"][1:] *= draw.range("torque_limit", robot.num_dofs)[..., None]
+    rows["opt.gravity"][1:] += draw.shift("gravity", 1)[:, 0]
+    rows |= _derive(model, rows)
+    return {name: values for name, values in rows.items() if (values[1:] != values[0]).any()}
+
+
+def check(model: mujoco.MjModel, robot: Robot, settings: RandomizeSettings) -> None:
+    """Raises UserError for physical settings that cannot be meant."""
+    for key in ("friction", "base_mass", "link_mass", "armature", "frictionloss", "kp", "kd", "torque_limit"):
+        given = getattr(settings, key)
+        if given is not None and (len(given) != 2 or given[0] > given[1]):
+            raise UserError(f"randomize.{key}: given {given}, allowed is [low, high] with low not above high")
+    for key in ("base_com", "gravity"):
+        given = getattr(settings, key)
+        if given is not None and len(given) != 3:
+            raise UserError(f"randomize.{key}: given {given}, allowed are three half-widths [x, y, z]")
+    for name in settings.base_bodies:
+        if name not in robot.body_names:
+            raise UserError(
+                f"randomize.base_bodies: robot {robot.name} has no body {name!r}{nearest(name, robot.body_names)}; it has "
+                + ", ".join(robot.body_names)
+            )
+    low = settings.link_mass[0] if settings.link_mass else 1.0
+    for body in _base(model, robot, settings) if settings.base_mass else ():
+        if model.body_mass[body] * low + settings.base_mass[0] <= 0.0:
+            raise UserError(
+                f"randomize.base_mass: given {settings.base_mass}, but {model.body(body).name} has only "
+                f"{model.body_mass[body]:g} kg; its mass must stay above 0"
+            )
+    if settings.frictionloss and not model.dof_frictionloss[6:].any():
+        raise UserError(
+            f"randomize.frictionloss scales the dry friction of the joints, of which robot {robot.name} has none"
+        )
+
+
+def get(model: mujoco.MjModel, name: str) -> np.ndarray:
+    """A model's field by the name that the table has for it."""
+    return getattr(model.opt, name[4:]) if name.startswith("opt.") else getattr(model, name)
+
+
+class _Draws:
+    """Random values for the K drawn rows; those of a key that is not set change nothing."""
+
+    def __init__(self, settings: RandomizeSettings, seed: int) -> None:
+        self.settings, self.seed, self.count = settings, seed, settings.models
+
+    def _generator(self, key: str) -> np.random.Generator:
+        return np.random.default_rng([self.seed, zlib.crc32(key.encode())])
+
+    def range(self, key: str, width: int, distribution: str = "uniform", nothing: float = 1.0) -> np.ndarray:
+        """[K, width] between the ends of settings.<key>, or all `nothing`."""
+        ends = getattr(self.settings, key)
+        if ends is None:
+            return np.full((self.count, width), nothing)
+        if distribution == "uniform":
+            return self._generator(key).uniform(*ends, (self.count, width))
+        spread = np.clip(self._generator(key).normal(size=(self.count, width)), -CUT, CUT)
+        return np.maximum(0.0, 0.5 * (ends[0] + ends[1]) + 0.5 * (ends[1] - ends[0]) * spread)
+
+    def shift(self, key: str, width: int) -> np.ndarray:
+        """[K, width, 3] within the half-widths of settings.<key>, or zeros."""
+        half = getattr(self.settings, key) or (0.0, 0.0, 0.0)
+        return self._generator(key).uniform(-1.0, 1.0, (self.count, width, 3)) * half
+
+
+def _base(model: mujoco.MjModel, robot: Robot, settings: RandomizeSettings) -> list[int]:
+    """MuJoCo's ids of the base bodies."""
+    return [model.body(name).id for name in settings.base_bodies or robot.body_names[:1]]
+
+
+def _friction(model: mujoco.MjModel, rows: Variants, settings: RandomizeSettings, draw: _Draws) -> None:
+    """Sliding friction, so that a low value is felt: MuJoCo takes the larger one of two shapes that meet by masks.
+
+    So what the robot can meet by masks gets the lowest value of the row, and the robot's own value is the larger one.
+    Pairs that are named have a friction of their own. Robots that meet themselves do so with their new value too.
+    """
+    if settings.friction is None:
+        return
+    values = draw.range("friction", model.ngeom if settings.friction_each else 1) + np.zeros((1, model.ngeom))
+    world = model.geom_bodyid == 0
+    meets = (model.geom_contype | model.geom_conaffinity) != 0
+    if (meets & ~world).any():
+        rows["geom_friction"][1:, meets & ~world, 0] = values[:, meets & ~world]
+        rows["geom_friction"][1:, meets & world, 0] = values[:, meets & ~world].min(axis=1, keepdims=True)
+    first, second = world[model.pair_geom1], world[model.pair_geom2]
+    ground = first != second
+    own = np.where(first, model.pair_geom2, model.pair_geom1)[ground]
+    rows["pair_friction"][1:, ground, :2] = values[:, own, None]
+
+
+def _masses(model: mujoco.MjModel, robot: Robot, rows: Variants, settings: RandomizeSettings, draw: _Draws) -> None:
+    """Masses, inertias in proportion, and centres of mass."""
+    base, bodies = _base(model, robot, settings), np.arange(1, model.nbody)
+    mass = rows["body_mass"]
+    mass[1:, bodies] *= draw.range("link_mass", len(bodies))
+    mass[1:, base] += draw.range("base_mass", len(base), nothing=0.0)
+    heavy = model.body_mass > 0
+    rows["body_inertia"][:, heavy] *= (mass[:, heavy] / model.body_mass[heavy])[..., None]
+    if settings.base_com is None:
+        return
+    rows["body_ipos"][1:, base] += draw.shift("base_com", len(base))
+    # MuJoCo copies frames that it was told are the same; these no longer are, only their axes
+    frame = mujoco.mjtSameFrame
+    part = rows["body_sameframe"][1:, base]
+    part[part == frame.mjSAMEFRAME_BODY] = frame.mjSAMEFRAME_BODYROT
+    rows["body_sameframe"][1:, base] = part
+    shapes = np.isin(model.geom_bodyid, base) & (model.geom_sameframe == frame.mjSAMEFRAME_INERTIA)
+    rows["geom_sameframe"][1:, shapes] = frame.mjSAMEFRAME_INERTIAROT
+
+
+def _derive(model: mujoco.MjModel, rows: Variants) -> Variants:
+    """What mj_setConst makes of each row."""
+    scratch, names = copy.copy(model), [name for name in GIVEN if (rows[name][1:] != rows[name][0]).any()]
+    data = mujoco.MjData(scratch)
+    found = {name: np.repeat(get(model, name)[None], len(rows[GIVEN[0]]), axis=0) for name in DERIVED}
+    for row in range(1, len(rows[GIVEN[0]])):
+        for name in names:
+            get(scratch, name)[:] = rows[name][row]
+        mujoco.mj_setConst(scratch, data)
+        for name in DERIVED:
+            found[name][row] = get(scratch, name)
+    return found
+
+
+def changed(model: mujoco.MjModel, variants: Variants, row: int) -> mujoco.MjModel:
+    """A copy of the model with one row of the table in it, to look at, draw or step by itself."""
+    changed = copy.copy(model)
+    for name, values in variants.items():
+        get(changed, name)[:] = values[row]
+    return changed

@@ -1,0 +1,256 @@
+"""What randomisation puts between policy and physics: against loops by hand, closed forms, and the profiles' sources."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mimicjax import config
+from mimicjax.engine import state as engine_state
+from mimicjax.env import env as environment
+from mimicjax.env import observations, randomisation
+from mimicjax.env.observations import View
+from mimicjax.errors import UserError
+from mimicjax.robot import kinematics
+from mimicjax.run import rollout
+from mimicjax.settings import ActionSettings, EnvSettings, ObservationSettings, RandomizeSettings, RunSettings
+from mimicjax.settings_randomize import SensorSettings, StartSettings
+from mimicjax.types import RUNNING, Engine
+
+S = 4
+COMPACT = ObservationSettings(joints="angle")
+ENV = EnvSettings(action=ActionSettings(mode="reference"), observations=COMPACT)
+
+
+def make(g1, **changes) -> randomisation.Randomisation:
+    settings = dataclasses.replace(RandomizeSettings(), **changes)
+    return randomisation.make(g1, settings, observations.layout(g1, COMPACT), S)
+
+
+def keys(count: int, seed: int = 0) -> jax.Array:
+    return jax.random.split(jax.random.key(seed), count)
+
+
+def draws(g1, reference, count: int = 2000, **changes) -> randomisation.Noise:
+    return jax.device_get(jax.vmap(lambda key: make(g1, **changes).draw(key, reference))(keys(count)))
+
+
+@pytest.mark.parametrize("joints", ["angle", "rotation"])
+def test_the_layout_says_where_each_part_is(g1, reference, simulated, joints):
+    """What a part of the pose moves is what the layout says; the sizes add up."""
+    settings = ObservationSettings(terms=["character", "phase", "target"], joints=joints)
+    layout, see = observations.layout(g1, settings), jax.jit(observations.make(g1, settings))
+    names = np.asarray([name for name, size in layout for _ in range(size)])
+    targets = jax.tree.map(lambda x: jnp.stack([x] * 3), reference)
+    view = View(simulated, reference, targets, jnp.float32(0.3))
+    whole = see(view)
+    assert whole.shape == names.shape
+    moved = {
+        "root_velocity": view._replace(pose=simulated._replace(root_vel=simulated.root_vel + 1)),
+        "root_angular_velocity": view._replace(pose=simulated._replace(root_ang_vel=simulated.root_ang_vel + 1)),
+        "joint_angles": view._replace(
+            pose=simulated._replace(dof_pos=simulated.dof_pos + 1, joint_quat=jnp.roll(simulated.joint_quat, 1, 1))
+        ),
+        "joint_velocities": view._replace(pose=simulated._replace(dof_vel=simulated.dof_vel + 1)),
+        "key_bodies": view._replace(pose=simulated._replace(body_pos=simulated.body_pos + 1)),
+        "phase": view._replace(phase=jnp.float32(0.4)),
+        "target_rotation": view._replace(targets=targets._replace(root_quat=jnp.roll(targets.root_quat, 1, 1))),
+        "target_bodies": view._replace(targets=targets._replace(body_pos=targets.body_pos + 1)),
+    }
+    for name, other in moved.items():
+        assert set(names[np.asarray(see(other) != whole)]) == {name}
+
+
+def test_late_targets_are_those_of_so_many_substeps_ago(g1, reference):
+    """Delays of 0 to 9 substeps against the plain meaning: a line of targets, read so far behind."""
+    parts = make(g1, delay=[0, 9])
+    noise = parts.draw(jax.random.key(0), reference)
+    targets = np.random.default_rng(0).normal(size=(6, 29)).astype(np.float32)
+    line = np.concatenate([np.tile(reference.dof_pos, (12, 1)), np.repeat(targets, S, axis=0)])
+    for late in range(10):
+        now, got = noise._replace(delay=jnp.int32(late)), []
+        for row in targets:
+            now, ctrl = parts.drive(now, jax.random.key(1), row)
+            assert ctrl.shape == (S, 29)
+            got.append(ctrl)
+        np.testing.assert_array_equal(np.concatenate(got), line[12 - late : len(line) - late], err_msg=str(late))
+    found = draws(g1, reference, delay=[2, 5]).delay
+    assert sorted(set(found.tolist())) == [2, 3, 4, 5] and np.bincount(found)[2:].min() > 400
+
+
+def test_torque_noise_is_a_torque(g1, reference):
+    """kp times the shift of the target is the torque: normal by episode, within 0.5 to 1.5 of the share by substep."""
+    found = draws(g1, reference, torque_noise=0.04)
+    share = np.asarray(found.torque) / g1.torque_limit
+    assert abs(share.mean()) < 1e-3 and share.std() == pytest.approx(0.04, rel=0.02)
+    parts = make(g1, torque_noise=0.04)
+    noise, ctrl = parts.drive(
+        randomisation.Noise((), found.torque[0], (), (), (), (), ()), jax.random.key(0), jnp.ones(29)
+    )
+    np.testing.assert_allclose((np.asarray(ctrl) - 1.0) * g1.kp, found.torque[0], atol=1e-4)
+    each = make(g1, torque_noise=0.1, torque_noise_per="substep")
+    begun = jax.vmap(lambda key: each.draw(key, reference))(keys(500))
+    ctrl = jax.vmap(lambda n, key: each.drive(n, key, jnp.zeros(29))[1])(begun, keys(500, 1))
+    share = np.asarray(ctrl) * g1.kp / g1.torque_limit
+    assert share.shape == (500, S, 29) and 0.14 < np.abs(share).max() <= 0.15
+    assert len(np.unique(share[0, :, 0])) == S
+    # a product of U(0.5,1.5) and U(-1,1): variance (1 + 1/12) / 3
+    assert share.std() == pytest.approx(0.1 * np.sqrt((1 + 1 / 12) / 3), rel=0.02)
+
+
+def test_encoders_that_are_off_shift_what_is_seen_and_what_is_done(g1, reference):
+    parts = make(g1, joint_zero=0.05)
+    noise = parts.draw(jax.random.key(0), reference)
+    assert 0.04 < np.abs(noise.zero).max() <= 0.05
+    pose = parts.measured(noise, reference)
+    np.testing.assert_allclose(pose.dof_pos, reference.dof_pos + noise.zero, rtol=1e-6)
+    qpos, qvel = kinematics.qpos_of(g1, reference)
+    want = kinematics.pose_of(g1, qpos.at[7:].add(noise.zero), qvel)
+    np.testing.assert_allclose(pose.body_pos, want.body_pos, atol=1e-5)
+    # holding what is measured is holding what is
+    _, ctrl = parts.drive(noise, jax.random.key(1), pose.dof_pos)
+    np.testing.assert_allclose(ctrl, reference.dof_pos, atol=1e-6)
+
+
+def test_actions_are_filtered_from_the_second_on(g1, reference):
+    parts = make(g1, smoothing=[0.3, 0.3])
+    noise, actions, want = parts.draw(jax.random.key(0), reference), np.random.default_rng(0).normal(size=(5, 29)), []
+    for step, action in enumerate(actions.astype(np.float32)):
+        noise, got = parts.smooth(noise, action, jnp.int32(step))
+        want.append(action if step == 0 else 0.3 * want[-1] + 0.7 * action)
+        np.testing.assert_allclose(got, want[-1], rtol=1e-5, atol=1e-6)
+
+
+def test_noise_and_bias_are_of_the_size_and_place_they_say(g1, reference):
+    sizes = SensorSettings(joint_angles=0.03, root_velocity=0.5, target_position=0.2)
+    parts = make(g1, noise=sizes, bias=SensorSettings(root_rotation=0.02))
+    layout = observations.layout(g1, COMPACT)
+    names = np.asarray([name for name, size in layout for _ in range(size)])
+    clean = jnp.zeros(len(names))
+    noise = jax.vmap(lambda key: parts.draw(key, reference))(keys(3000))
+    seen = np.asarray(jax.vmap(lambda n, key: parts.sense(n, key, clean))(noise, keys(3000, 1)))
+    for name in set(names):
+        part, size = seen[:, names == name], getattr(sizes, name, 0.0)
+        if name == "root_rotation":
+            assert part.std() == pytest.approx(0.02, rel=0.03)
+        elif size:
+            assert 0.98 * size < np.abs(part).max() <= size and part.std() == pytest.approx(size / np.sqrt(3), rel=0.03)
+        else:
+            assert not part.any(), name
+    again = parts.sense(jax.tree.map(lambda x: x[0], noise), jax.random.key(5), clean)  # another step, the same bias
+    np.testing.assert_array_equal(again[names == "root_rotation"], seen[0][names == "root_rotation"])
+
+
+def test_episodes_begin_near_the_reference(g1, reference):
+    start = StartSettings(root_position=[0.05, 0.04, 0.0], root_velocity=[0.5, 0.0, 0.0], joint_angles=0.1)
+    parts = make(g1, start=start)
+    given = kinematics.qpos_of(g1, reference)
+    pose, qpos, qvel = jax.vmap(lambda key: parts.start(key, reference, *given))(keys(1000))
+    moved, pushed = np.asarray(qpos - given[0]), np.asarray(qvel - given[1])
+    assert np.abs(moved[:, :3]).max(axis=0) == pytest.approx([0.05, 0.04, 0.0], rel=0.02, abs=1e-6)
+    assert np.abs(pushed[:, 0]).max() == pytest.approx(0.5, rel=0.02) and np.abs(pushed[:, 1:3]).max() < 1e-5
+    assert 0.09 < np.abs(moved[:, 7:]).max() <= 0.1001
+    low, high = g1.dof_range.T
+    inside = (reference.dof_pos >= low) & (reference.dof_pos <= high)
+    assert ((qpos[:, 7:] >= low - 1e-6) & (qpos[:, 7:] <= high + 1e-6))[:, inside].all()
+    np.testing.assert_allclose(pose.body_pos[3], kinematics.pose_of(g1, qpos[3], qvel[3]).body_pos, atol=1e-6)
+
+
+FULL = RandomizeSettings(
+    variants=9, link_mass=[0.8, 1.2], joint_zero=0.05, torque_noise=0.05, delay=[0, 5], smoothing=[0.0, 0.3],
+    noise=SensorSettings(joint_angles=0.03), bias=SensorSettings(root_rotation=0.02),
+    start=StartSettings(joint_angles=0.05),
+)  # fmt: skip
+
+
+def follow(g1, clips, randomize, count: int = 6, steps: int = 3, ends=(1, 3)):
+    """(states, steps) of control steps in which the environments of `ends` fall in the second step; physics is told."""
+    env = environment.make(g1, ENV, 30, randomize=randomize, substeps=S)
+
+    def stand(physics, ctrl, wrench, variant):
+        return physics
+
+    engine = Engine("stand", engine_state.init, stand, engine_state.write)
+
+    @jax.jit
+    def run(clips):
+        rows = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(7), i))(jnp.arange(count))
+        state, obs = rollout.begin(env, engine, clips, rows, jnp.zeros(count, jnp.int32), 0.1 * jnp.arange(count))
+        seen = [(state, obs)]
+        for step in range(steps):
+            if step == 1:
+                shift = jnp.zeros(count).at[jnp.asarray(ends, int)].set(-0.75)
+                state = state._replace(physics=state.physics._replace(qpos=state.physics.qpos.at[:, 2].add(shift)))
+            state, row = rollout.control_step(env, engine, clips, state, jnp.zeros((count, 29)))
+            seen.append((state, row))
+        return seen
+
+    return jax.device_get(run(clips))
+
+
+def test_what_an_episode_has_is_drawn_again_at_its_reset_only(g1, clips):
+    (first, _), (same, step), (after, ended), _ = follow(g1, clips, FULL)
+    assert (ended.done != RUNNING).tolist() == [row in (1, 3) for row in range(6)] and not step.done.any()
+    assert (first.variant > 0).all() and (first.variant <= 9).all()
+    over = ended.done != RUNNING
+    for name in ("zero", "torque", "bias"):
+        old, new = getattr(same.noise, name), getattr(after.noise, name)
+        np.testing.assert_array_equal(getattr(first.noise, name), old)
+        assert ((old != new).any(axis=1) == over).all(), name
+    np.testing.assert_array_equal(after.variant[~over], first.variant[~over])
+    assert (ended.obs["actor"] != ended.obs["critic"]).any(axis=1).all()
+    once = follow(g1, clips, dataclasses.replace(FULL, when="once"))
+    np.testing.assert_array_equal(once[2][0].variant, once[0][0].variant)
+
+
+def test_results_do_not_depend_on_neighbours(g1, clips):
+    whole, few = follow(g1, clips, FULL), follow(g1, clips, FULL, count=4)
+    for a, b in zip(jax.tree.leaves(whole[2][0].noise), jax.tree.leaves(few[2][0].noise), strict=True):
+        np.testing.assert_array_equal(a[:4], b)
+    np.testing.assert_array_equal(whole[2][1].obs["actor"][:4], few[2][1].obs["actor"])
+
+
+def test_nothing_is_drawn_where_nothing_is_asked_for(g1, clips):
+    """Without settings, with empty ones and with the profile `none`, every number is the same; nothing is kept."""
+    none = config.load(RunSettings, None, {}).randomize
+    runs = [follow(g1, clips, each) for each in (None, RandomizeSettings(), none)]
+    assert runs[0][0][0].noise == () and not runs[0][0][0].variant.any()
+    for other in runs[1:]:
+        for a, b in zip(jax.tree.leaves(runs[0][2]), jax.tree.leaves(other[2]), strict=True):
+            if not jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
+                np.testing.assert_array_equal(a, b)
+    # the draws of clips and starts do not move when other things are drawn
+    randomised = follow(g1, clips, dataclasses.replace(FULL, start=StartSettings()))
+    np.testing.assert_array_equal(randomised[2][0].start, runs[0][2][0].start)
+
+
+def test_profiles_are_their_sources(tmp_path):
+    def load(*profiles: str) -> RandomizeSettings:
+        file = tmp_path / "run.yaml"
+        file.write_text(f"extends: [add_g1, {', '.join(f'randomize/{name}' for name in profiles)}]\n")
+        return config.load(RunSettings, file).randomize
+
+    beyond, video, play = load("beyondmimic"), load("videomimic_s1"), load("playground")
+    assert (beyond.when, beyond.base_com, beyond.joint_zero) == ("once", [0.025, 0.05, 0.05], 0.01)
+    assert beyond.noise.joint_velocities == 0.5 and beyond.start.root_angular_velocity == [0.52, 0.52, 0.78]
+    assert (video.friction, video.base_mass, video.kp) == ([0.1, 1.25], [-1.0, 3.0], [0.97, 1.03])
+    assert (play.friction, play.frictionloss, play.link_mass) == ([0.4, 1.0], [0.5, 2.0], [0.9, 1.1])
+    assert (play.noise.joint_velocities, play.joint_zero, play.armature) == (1.5, 0.05, [1.0, 1.05])
+    for profile in ("beyondmimic", "videomimic_s1", "playground"):
+        off = load(profile, "none")
+        assert off.models == 0
+        assert dataclasses.replace(off, when="reset", start=RandomizeSettings().start) == RandomizeSettings()
+
+
+def test_mistakes_are_named(g1):
+    for changes, words in (
+        ({"delay": [3, 1]}, "randomize.delay.*low not above high"),
+        ({"smoothing": [0.5]}, "randomize.smoothing"),
+        ({"start": StartSettings(root_position=[0.1])}, "start.root_position.*three sizes"),
+    ):
+        with pytest.raises(UserError, match=words):
+            make(g1, **changes)
