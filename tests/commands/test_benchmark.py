@@ -117,6 +117,6 @@ def test_learned_means_first_and_for_good(learning: ModuleType) -> None:
 
 def test_published_settings_name_no_folders(learning: ModuleType, tmp_path: Path) -> None:
     file = tmp_path / "clip.npz"
-    assert learning._plain([str(file), f"--robot={tmp_path}", "mimickit/add_g1", "--a=[1, 2]", 3]) == [
+    assert learning.plain([str(file), f"--robot={tmp_path}", "mimickit/add_g1", "--a=[1, 2]", 3]) == [
         "clip.npz", f"--robot={tmp_path.name}", "mimickit/add_g1", "--a=[1, 2]", 3,
     ]  # fmt: skip
