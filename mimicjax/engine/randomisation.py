@@ -105,7 +105,7 @@ class _Draws:
         if ends is None:
             return np.full((self.count, width), nothing)
         if distribution == "uniform":
-            return self._generator(key).uniform(*ends, (self.count, width))
+            return self._generator(key).uniform(ends[0], ends[1], (self.count, width))
         spread = np.clip(self._generator(key).normal(size=(self.count, width)), -CUT, CUT)
         return np.maximum(0.0, 0.5 * (ends[0] + ends[1]) + 0.5 * (ends[1] - ends[0]) * spread)
 

@@ -144,15 +144,15 @@ def _draw(robot: Robot, settings: RandomizeSettings, bias: np.ndarray, substeps:
     def draw(key: Array, pose: Pose) -> Noise:
         zero, torque, delay, share, offset = jax.random.split(jax.random.fold_in(key, EPISODE), 5)
         level = jax.random.normal(torque, (dofs,)) if constant else _between(torque, *SPREAD, (dofs,))
-        zeros = settings.joint_zero * _between(zero, -1.0, 1.0, (dofs,)) if settings.joint_zero else ()
-        measured = pose.dof_pos + (zeros if settings.joint_zero else 0.0)
-        late = settings.delay
+        zeros, measured, late, kept = (), pose.dof_pos, settings.delay, settings.smoothing
+        if settings.joint_zero:
+            zeros = settings.joint_zero * _between(zero, -1.0, 1.0, (dofs,))
+            measured = measured + zeros
         return Noise(
             zeros, settings.torque_noise * limit * level if settings.torque_noise else (),
             jax.random.randint(delay, (), late[0], late[1] + 1, jnp.int32) if late else (),
             jnp.tile(measured, (_depth(settings, substeps), 1)) if late else (),
-            _between(share, *settings.smoothing) if settings.smoothing else (),
-            jnp.zeros(dofs) if settings.smoothing else (),
+            _between(share, kept[0], kept[1]) if kept else (), jnp.zeros(dofs) if kept else (),
             bias * jax.random.normal(offset, bias.shape) if bias.any() else (),
         )  # fmt: skip
 

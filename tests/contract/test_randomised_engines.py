@@ -182,7 +182,7 @@ def test_a_slippery_robot_slides(self_collision):
         physics = step(physics, qpos[:, 7:], wrench, jnp.asarray([0, 1]))
         feet.append([place_of_feet(np.asarray(row)) for row in physics.qpos])
     moved = np.subtract(feet[-1], feet[2])  # by then they have come down
-    assert moved[1] > 0.05 and abs(moved[0]) < 0.3 * moved[1], moved
+    assert moved[1] > 0.005 and abs(moved[0]) < 0.1 * moved[1], moved
 
 
 def place_of_feet(qpos: np.ndarray) -> float:
@@ -199,7 +199,7 @@ def test_a_body_whose_frame_is_its_centre_of_mass_gets_another():
         "<joint axis='0 1 0'/><geom size='.1' mass='1'/></body></body></worldbody></mujoco>"
     )
     given = mujoco.MjModel.from_xml_string(xml)
-    small = dataclasses.replace(robot(), body_names=("a", "b"))
+    small = dataclasses.replace(robot(), body_names=("a", "b"), dof_joint=np.zeros(1, int))
     assert given.body_sameframe[1] == mujoco.mjtSameFrame.mjSAMEFRAME_BODY
     drawn = RandomizeSettings(variants=1, base_com=[0.05, 0.05, 0.05])
     own = randomisation.changed(given, randomisation.tabulate(given, small, drawn, 0), 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -167,33 +168,45 @@ FULL = RandomizeSettings(
 )  # fmt: skip
 
 
-def follow(g1, clips, randomize, count: int = 6, steps: int = 3, ends=(1, 3)):
-    """(states, steps) of control steps in which the environments of `ends` fall in the second step; physics is told."""
-    env = environment.make(g1, ENV, 30, randomize=randomize, substeps=S)
+SETTINGS = {
+    "full": FULL, "once": dataclasses.replace(FULL, when="once"), "off": None, "empty": RandomizeSettings(),
+    "on the reference": dataclasses.replace(FULL, start=StartSettings()),
+}  # fmt: skip
 
-    def stand(physics, ctrl, wrench, variant):
-        return physics
 
+def stand(physics, ctrl, wrench, variant):
+    return physics
+
+
+@functools.cache
+def programs(g1, randomize: str, count: int):
+    """(begin, control step) of `count` environments, compiled; randomize: a name in SETTINGS."""
+    env = environment.make(g1, ENV, 30, None, SETTINGS[randomize], S)
     engine = Engine("stand", engine_state.init, stand, engine_state.write)
 
-    @jax.jit
-    def run(clips):
+    def begin(clips):
         rows = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(7), i))(jnp.arange(count))
-        state, obs = rollout.begin(env, engine, clips, rows, jnp.zeros(count, jnp.int32), 0.1 * jnp.arange(count))
-        seen = [(state, obs)]
-        for step in range(steps):
-            if step == 1:
-                shift = jnp.zeros(count).at[jnp.asarray(ends, int)].set(-0.75)
-                state = state._replace(physics=state.physics._replace(qpos=state.physics.qpos.at[:, 2].add(shift)))
-            state, row = rollout.control_step(env, engine, clips, state, jnp.zeros((count, 29)))
-            seen.append((state, row))
-        return seen
+        return rollout.begin(env, engine, clips, rows, jnp.zeros(count, jnp.int32), 0.1 * jnp.arange(count))
 
-    return jax.device_get(run(clips))
+    def step(clips, state, lower):
+        height = state.physics.qpos.at[:, 2].add(-lower)
+        state = state._replace(physics=state.physics._replace(qpos=height))
+        return rollout.control_step(env, engine, clips, state, jnp.zeros((count, 29)))
+
+    return jax.jit(begin), jax.jit(step)
+
+
+def follow(g1, clips, randomize: str = "full", count: int = 6):
+    """[(state, obs), (state, Step), (state, Step)]: environments 1 and 3 fall in the second of two control steps."""
+    begin, step = programs(g1, randomize, count)
+    seen = [begin(clips)]
+    for lower in (jnp.zeros(count), jnp.zeros(count).at[jnp.asarray([1, 3])].set(0.75)):
+        seen.append(step(clips, seen[-1][0], lower))
+    return jax.device_get(seen)
 
 
 def test_what_an_episode_has_is_drawn_again_at_its_reset_only(g1, clips):
-    (first, _), (same, step), (after, ended), _ = follow(g1, clips, FULL)
+    (first, _), (same, step), (after, ended) = follow(g1, clips)
     assert (ended.done != RUNNING).tolist() == [row in (1, 3) for row in range(6)] and not step.done.any()
     assert (first.variant > 0).all() and (first.variant <= 9).all()
     over = ended.done != RUNNING
@@ -203,29 +216,27 @@ def test_what_an_episode_has_is_drawn_again_at_its_reset_only(g1, clips):
         assert ((old != new).any(axis=1) == over).all(), name
     np.testing.assert_array_equal(after.variant[~over], first.variant[~over])
     assert (ended.obs["actor"] != ended.obs["critic"]).any(axis=1).all()
-    once = follow(g1, clips, dataclasses.replace(FULL, when="once"))
+    once = follow(g1, clips, "once")
     np.testing.assert_array_equal(once[2][0].variant, once[0][0].variant)
 
 
 def test_results_do_not_depend_on_neighbours(g1, clips):
-    whole, few = follow(g1, clips, FULL), follow(g1, clips, FULL, count=4)
+    whole, few = follow(g1, clips), follow(g1, clips, count=4)
     for a, b in zip(jax.tree.leaves(whole[2][0].noise), jax.tree.leaves(few[2][0].noise), strict=True):
         np.testing.assert_array_equal(a[:4], b)
     np.testing.assert_array_equal(whole[2][1].obs["actor"][:4], few[2][1].obs["actor"])
 
 
 def test_nothing_is_drawn_where_nothing_is_asked_for(g1, clips):
-    """Without settings, with empty ones and with the profile `none`, every number is the same; nothing is kept."""
-    none = config.load(RunSettings, None, {}).randomize
-    runs = [follow(g1, clips, each) for each in (None, RandomizeSettings(), none)]
-    assert runs[0][0][0].noise == () and not runs[0][0][0].variant.any()
-    for other in runs[1:]:
-        for a, b in zip(jax.tree.leaves(runs[0][2]), jax.tree.leaves(other[2]), strict=True):
-            if not jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
-                np.testing.assert_array_equal(a, b)
+    """Without settings and with empty ones every number is the same, and nothing is kept."""
+    off, empty = follow(g1, clips, "off"), follow(g1, clips, "empty")
+    assert off[0][0].noise == () and not off[0][0].variant.any()
+    for a, b in zip(jax.tree.leaves(off[2]), jax.tree.leaves(empty[2]), strict=True):
+        if not jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
+            np.testing.assert_array_equal(a, b)
     # the draws of clips and starts do not move when other things are drawn
-    randomised = follow(g1, clips, dataclasses.replace(FULL, start=StartSettings()))
-    np.testing.assert_array_equal(randomised[2][0].start, runs[0][2][0].start)
+    randomised = follow(g1, clips, "on the reference")
+    np.testing.assert_array_equal(randomised[2][0].start, off[2][0].start)
 
 
 def test_profiles_are_their_sources(tmp_path):
@@ -242,8 +253,7 @@ def test_profiles_are_their_sources(tmp_path):
     assert (play.noise.joint_velocities, play.joint_zero, play.armature) == (1.5, 0.05, [1.0, 1.05])
     for profile in ("beyondmimic", "videomimic_s1", "playground"):
         off = load(profile, "none")
-        assert off.models == 0
-        assert dataclasses.replace(off, when="reset", start=RandomizeSettings().start) == RandomizeSettings()
+        assert off == RandomizeSettings() and off.models == 0
 
 
 def test_mistakes_are_named(g1):
