@@ -72,9 +72,9 @@ def check(model: mujoco.MjModel, robot: Robot, settings: RandomizeSettings) -> N
                 f"randomize.base_bodies: robot {robot.name} has no body {name!r}{nearest(name, robot.body_names)}; it has "
                 + ", ".join(robot.body_names)
             )
-    low = settings.link_mass[0] if settings.link_mass else 1.0
+    low, added = (settings.link_mass or [1.0])[0], settings.base_mass or [0.0]
     for body in _base(model, robot, settings) if settings.base_mass else ():
-        if model.body_mass[body] * low + settings.base_mass[0] <= 0.0:
+        if model.body_mass[body] * low + added[0] <= 0.0:
             raise UserError(
                 f"randomize.base_mass: given {settings.base_mass}, but {model.body(body).name} has only "
                 f"{model.body_mass[body]:g} kg; its mass must stay above 0"
