@@ -25,7 +25,7 @@ from mimicjax.robot.load import load as load_robot
 from mimicjax.run import devices, episodes, rollout
 from mimicjax.run.iteration import Parts
 from mimicjax.run.loop import Training
-from mimicjax.settings import RunSettings
+from mimicjax.settings import RandomizeSettings, RunSettings
 from mimicjax.types import Clip, Device, Engine, Robot, TrainState
 
 TABLE_BYTES = {"cpu": 256 << 20, "gpu": 2 << 30, "tpu": 1 << 30}  # most memory for the table of poses
@@ -78,8 +78,11 @@ def _environments(settings: RunSettings, robot: Robot) -> tuple[Robot, Env, Env]
     profiles = push_profiles.collect(settings.disturb.profiles, settings.env, dt)
     robot = with_wrench_bodies(robot, push_profiles.pushed_bodies(robot, profiles))
     disturb = disturbances.make(robot, profiles, dt, settings.num_envs, settings.disturb.observe)
+    calm = environment.make(robot, settings.env, engine.control_freq)
+    if disturb is None and randomize == RandomizeSettings():
+        return robot, calm, calm
     env = environment.make(robot, settings.env, engine.control_freq, disturb, randomize, scene.substeps(engine))
-    return robot, env, environment.make(robot, settings.env, engine.control_freq)
+    return robot, env, calm
 
 
 def _with_friction(settings: RunSettings) -> tuple[RunSettings, list[str]]:

@@ -111,7 +111,7 @@ def frozen():
         Clip(name, "g1", robot.dof_names, 30.0, CLAMP, q[:, :3], q[:, 3:7], q[:, 7:])
         for name, q in (("stand", standing), ("walk_away", walking))
     ]
-    still = Engine("still", state.init, lambda physics, ctrl, wrench: physics, state.write)
+    still = Engine("still", state.init, lambda physics, ctrl, wrench, variant: physics, state.write)
     settings = EnvSettings(observations=ObservationSettings(joints="angle"))
     env, motion = environment.make(robot, settings, 30), library.pack(robot, clips)
     learn = LearnSettings(actor_hidden=[8], critic_hidden=[8])
