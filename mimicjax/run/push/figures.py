@@ -69,7 +69,7 @@ def heat(sweeps: Sequence[Sweep], body: str) -> Any:
                 _map(axes[k * down + row, column], grid, panel, sweep.label if down > 1 else "", False)
             if down > 1:
                 gap = *grids[0][:2], grids[1][2] - grids[0][2], None
-                _map(axes[k * down + 2, column], gap, panel, f"{sweeps[1].label} − {sweeps[0].label}", True)
+                _map(axes[k * down + 2, column], gap, panel, "second − first", True)
     _scales(figure, axes, down > 1)
     about = f"{body}: survival in % and its 95 % interval, {cells[0]['episodes']} episodes a cell"
     title = f"{sweeps[0].label}, {about}" if len(sweeps) == 1 else about
@@ -159,7 +159,7 @@ def polar(sweeps: Sequence[Sweep], unit: str) -> Any | None:
     for axis in grid.flat[len(bodies) :]:
         axis.set_visible(False)
     handles, labels = grid.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 3), fontsize=8)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3 if len(sweeps) == 1 else 2, fontsize=8)
     what = "impulse" if unit == "N s" else "steady force"
     name = f"{sweeps[0].label}: " if len(sweeps) == 1 else ""
     figure.suptitle(f"{name}{what} that half survive, {unit}\nby where it drives the robot; band: 95 %", fontsize=10)
