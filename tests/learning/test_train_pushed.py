@@ -10,9 +10,14 @@ import numpy as np
 import pytest
 
 from mimicjax import build, config
+from mimicjax.engine import state as engine_state
+from mimicjax.env import disturbances
+from mimicjax.env import env as environment
 from mimicjax.learn import actor_critic
-from mimicjax.run import checkpoint, push_log
-from mimicjax.settings import RunSettings
+from mimicjax.run import checkpoint, push_log, rollout
+from mimicjax.settings import EnvSettings, ObservationSettings, RunSettings
+from mimicjax.settings_push import PushSettings
+from mimicjax.types import RUNNING, Engine
 
 SMALL = {
     "num_envs": 4, "engine.name": "native", "learn.steps_per_iter": 16, "learn.actor_hidden": [16],
@@ -74,3 +79,29 @@ def test_without_profiles_nothing_is_there() -> None:
     keys = jax.random.split(jax.random.key(0), 4)
     state = jax.eval_shape(world.env.place, world.motion, keys, jnp.zeros(4, jnp.int32), jnp.zeros(4))[0]
     assert state.push == ()
+
+
+def test_pushes_that_never_come_change_nothing(g1, clips):
+    """Random numbers of pushes are their own: with probability 0 all else is as without, bit for bit, resets too."""
+    engine = Engine("identity", engine_state.init, lambda physics, ctrl, wrench, variant: physics, engine_state.write)
+    few = EnvSettings(observations=ObservationSettings(target_steps=[1]), episode_length=2 / 30)
+    never = disturbances.make(g1, {"p": PushSettings(force=[1.0, 2.0], probability=0.0)}, 1 / 30, 4, observe=False)
+    found = []
+
+    def act(obs, keys):
+        return jax.vmap(lambda key: jax.random.normal(key, (29,)))(keys), jnp.zeros(4), jnp.ones(4, bool)
+
+    for disturb in (None, never):
+        env = environment.make(g1, few, 30, disturb)
+
+        @jax.jit
+        def run(clips, env=env):
+            keys = jax.random.split(jax.random.key(0), 4)
+            state, obs = rollout.begin(env, engine, clips, keys, *env.draw(clips, keys))
+            state, obs, rows, _ = rollout.collect(env, engine, clips, act, state, obs, 5)
+            return state._replace(push=(), key=jax.random.key_data(state.key)), obs, rows
+
+        found.append(run(clips))
+    assert (np.asarray(found[0][2].done) != RUNNING).sum() >= 8
+    for a, b in zip(jax.tree.leaves(found[0]), jax.tree.leaves(found[1]), strict=True):
+        np.testing.assert_array_equal(a, b)

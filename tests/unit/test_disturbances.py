@@ -12,18 +12,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mimicjax import config, rotation
+from mimicjax import rotation
 from mimicjax.engine import scene
-from mimicjax.engine import state as engine_state
 from mimicjax.env import disturbances, push_profiles
-from mimicjax.env import env as environment
 from mimicjax.errors import UserError
 from mimicjax.robot import kinematics
-from mimicjax.robot.bodies import with_wrench_bodies
-from mimicjax.run import rollout
-from mimicjax.settings import EngineSettings, EnvSettings, ObservationSettings, RunSettings
+from mimicjax.settings import EngineSettings, EnvSettings
 from mimicjax.settings_push import CurriculumSettings, PushSettings
-from mimicjax.types import FAILED, RUNNING, SUCCEEDED, Engine, Physics
+from mimicjax.types import FAILED, RUNNING, SUCCEEDED, Physics
 
 DT = 1 / 30
 COUNT = 64
@@ -279,85 +275,3 @@ def test_streams_do_not_depend_on_other_profiles(g1):
     alone, both = run(g1, {"one": one}, 50)[0], run(g1, {"other": other, "one": one}, 50)[0]
     same = jax.tree.map(lambda a, b: jnp.all(a == b), alone.timers["one"], both.timers["one"])  # keys among them
     assert all(jax.tree.leaves(same))
-
-
-def test_bodies_beyond_the_robots_own_come_after_them(g1):
-    profiles = {"p": push(bodies=["pelvis", TORSO], force=[1.0, 2.0])}
-    wider = with_wrench_bodies(g1, push_profiles.pushed_bodies(g1, profiles))
-    np.testing.assert_array_equal(wider.wrench_bodies, [*g1.wrench_bodies, 0])
-    assert with_wrench_bodies(g1, [int(g1.wrench_bodies[3])]) is g1
-    assert disturbances.make(wider, profiles, DT, 1, observe=False) is not None
-
-
-def test_pushes_that_never_come_change_nothing(g1, clips):
-    """Random numbers of pushes are their own: with probability 0 all else is as without, bit for bit, resets too."""
-    engine = Engine("identity", engine_state.init, lambda physics, ctrl, wrench, variant: physics, engine_state.write)
-    few = EnvSettings(observations=ObservationSettings(target_steps=[1]), episode_length=2 * DT)
-    never = disturbances.make(g1, {"p": push(force=[1.0, 2.0], probability=0.0)}, DT, 4, observe=False)
-    found = []
-
-    def act(obs, keys):
-        return jax.vmap(lambda key: jax.random.normal(key, (29,)))(keys), jnp.zeros(4), jnp.ones(4, bool)
-
-    for disturb in (None, never):
-        env = environment.make(g1, few, 30, disturb)
-
-        @jax.jit
-        def run(clips, env=env):
-            keys = jax.random.split(jax.random.key(0), 4)
-            state, obs = rollout.begin(env, engine, clips, keys, *env.draw(clips, keys))
-            state, obs, rows, _ = rollout.collect(env, engine, clips, act, state, obs, 5)
-            return state._replace(push=(), key=jax.random.key_data(state.key)), obs, rows
-
-        found.append(run(clips))
-    assert (np.asarray(found[0][2].done) != RUNNING).sum() >= 8
-    for a, b in zip(jax.tree.leaves(found[0]), jax.tree.leaves(found[1]), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-WRONG = {
-    "unknown body": ({"bodies": ["torso"], "force": [1, 2]}, r"p\.bodies.*'torso'.*torso_link.*head_link"),
-    "fixed body": ({"bodies": ["world"], "torque": [1, 2]}, r"p\.bodies.*'world'.*the world is fixed.*pelvis"),
-    "twice": ({"bodies": [TORSO, TORSO], "force": [1, 2]}, r"p\.bodies.*twice"),
-    "upside down": ({"force": [200, 100]}, r"p\.force: given \[200\.0, 100\.0\], allowed is \[low, high\]"),
-    "one number": ({"interval": [1], "force": [1, 2]}, r"p\.interval: given \[1\.0\]"),
-    "two axes": ({"force": [1, 2], "force_axes": [1, 1]}, r"p\.force_axes.*three"),
-    "no direction": ({"torque": [1, 2], "torque_axes": [0, 0, 0]}, r"p\.torque_axes"),
-    "nothing": ({"bodies": [TORSO]}, r"p\.force: nothing is given"),
-    "no time": ({"force": [1, 2], "duration": [0, 0]}, r"p\.duration"),
-    "log of nothing": ({"force": [0, 2], "distribution": "log_uniform"}, r"p\.force.*log_uniform"),
-    "endless sine": ({"force": [1, 2], "shape": "half_sine", "sustained": True}, r"p\.shape"),
-    "negative duration": (
-        {"force": [1, 2], "duration": [-0.1, 1]},
-        r"profiles\.p\.duration\.0: given -0\.1.*at least 0",
-    ),
-    "unknown key": ({"forces": [1, 2]}, r"profiles\.p\.forces: unknown key \(did you mean force"),
-    "wrong shape": ({"shape": "sine"}, r"profiles\.p\.shape.*half_sine"),
-}
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_mistakes_name_their_key(g1, case):
-    given, words = WRONG[case]
-    with pytest.raises(UserError, match=r"disturb\.profiles\.p") as caught:
-        settings = config.load(RunSettings, None, {"disturb.profiles": {"p": given}})
-        push_profiles.pushed_bodies(g1, settings.disturb.profiles)
-        disturbances.make(g1, settings.disturb.profiles, DT, 1, observe=False)
-    assert caught.match(words) and "\n" not in str(caught.value)
-
-
-def test_massless_bodies_are_refused(g1, monkeypatch):
-    monkeypatch.setattr("mimicjax.robot.bodies.massless", lambda robot: {"head_link"})
-    with pytest.raises(UserError, match="head_link has no mass"):
-        push_profiles.check(g1, "p", push(bodies=["head_link"], torque=[1.0, 2.0]))
-
-
-def test_shipped_profiles_load_and_are_no_runs(g1):
-    names = [name for name in config.fragments() if name.startswith("disturb/")]
-    assert {"disturb/upper_body", "disturb/beyondmimic", "disturb/playground"} <= set(names)
-    assert not set(names) & set(config.available())
-    for name in names:
-        profiles = config.load(RunSettings, name).disturb.profiles
-        assert profiles and disturbances.make(g1, profiles, DT, 1, observe=False) is not None, name
-    found = config.load(RunSettings, "disturb/beyondmimic").disturb.profiles["beyondmimic"]
-    assert (found.velocity, found.angular_velocity, found.interval) == ([0.5, 0.5, 0.2], [0.52, 0.52, 0.78], [1.0, 3.0])
