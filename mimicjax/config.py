@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-FRAGMENTS = ("base", "disturb")  # folders of configs/ with parts to extend, not runs to train
+FRAGMENTS = ("base", "disturb", "randomize")  # folders of configs/ with parts to extend, not runs to train
 
 
 def load(schema: type[T], name: str | Path | None, overrides: Mapping[str, Any] | Sequence[str] = ()) -> T:
