@@ -98,7 +98,7 @@ def _leaves(model: mjx.Model, variants: Variants) -> dict[str, Array]:
     """The table on the device, by the names of MJX's leaves, without the fields that it has no use for."""
     found = {}
     for name, values in variants.items():
-        for path in (name, f"_impl.{name}"):
+        for path in (f"_impl.{name}", name):  # the model only passes on what belongs to the implementation
             leaf: Any = model
             for part in path.split("."):
                 leaf = getattr(leaf, part, None)
