@@ -17,8 +17,13 @@ class CurriculumSettings:
     )
     begin: float = key(0.1, "first share of the magnitudes", low=0.0, high=1.0)
     samples: float = key(1e7, "samples: control steps of all environments until the share is 1", above=0.0)
-    rise: float = key(0.05, "success: added to the share by an episode without failure", low=0.0, high=1.0)
-    fall: float = key(0.05, "success: taken from it by an episode that fails, never below begin", low=0.0, high=1.0)
+    rise: float = key(
+        0.05,
+        "success: added to the share by a push survived for 1 s, and an episode without failure",
+        low=0.0,
+        high=1.0,
+    )
+    fall: float = key(0.05, "success: taken from it by a failure, never below begin", low=0.0, high=1.0)
 
 
 @dataclasses.dataclass(frozen=True)

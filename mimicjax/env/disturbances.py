@@ -103,10 +103,12 @@ def _advance(
 ) -> tuple[PushState, PushState]:
     over = done != RUNNING
     steps = state.steps + 1
+    tried, survived = _tried(made, state, done)
     goes, begins = {}, {}
     for profile in made.profiles:
         timer = state.timers[profile.name]
-        timer = timer._replace(level=_level(profile.settings.curriculum, timer.level, done, steps * float(made.envs)))
+        samples = steps * float(made.envs)
+        timer = timer._replace(level=_level(profile.settings.curriculum, timer.level, done, survived, samples))
         interval, pulse = _draw(profile, timer.key, timer.draws)  # the next push, whichever way it comes about
         until = timer.until - made.dt
         end = until + timer.pulse.length
@@ -116,7 +118,7 @@ def _advance(
         same = timer._replace(until=until)
         goes[profile.name] = jax.tree.map(lambda a, b, ended=ended: jnp.where(ended, a, b), later, same)
         begins[profile.name] = _first(profile, later._replace(until=interval, pulse=pulse))
-    since = jnp.where(over | _tried(made, state, done)[0], -1.0, _since(made, state))
+    since = jnp.where(over | tried, -1.0, _since(made, state))
     state = state._replace(steps=steps, since=since)
     return _plan(made, state._replace(timers=goes), pose), _plan(made, state._replace(timers=begins), fresh_pose)
 
@@ -132,13 +134,16 @@ def _first(profile: Profile, timer: Timer) -> Timer:
     return timer._replace(until=jnp.float32(0.0), pulse=timer.pulse._replace(length=jnp.float32(EPISODE)))
 
 
-def _level(settings: CurriculumSettings, level: jax.Array, done: jax.Array, samples: jax.Array) -> jax.Array:
-    """Share of the magnitudes from now on."""
+def _level(
+    settings: CurriculumSettings, level: jax.Array, done: jax.Array, survived: jax.Array, samples: jax.Array
+) -> jax.Array:
+    """Share of the magnitudes from now on. survived: whether a push was survived in this step; samples: so far."""
     if settings.by == "samples":
         return settings.begin + (1.0 - settings.begin) * jnp.minimum(samples / settings.samples, 1.0)
     if settings.by == "success":
+        # an episode holds many pushes, and ends at the first that was too much: counted by episodes, shares hardly rise
         moved = jnp.where(done == FAILED, level - settings.fall, level + settings.rise)
-        return jnp.where(done == RUNNING, level, jnp.clip(moved, settings.begin, 1.0))
+        return jnp.where((done == RUNNING) & ~survived, level, jnp.clip(moved, settings.begin, 1.0))
     return level
 
 

@@ -247,6 +247,19 @@ def test_curriculum_by_success(g1):
     np.testing.assert_allclose(weight, want, rtol=1e-5)
 
 
+def test_curriculum_by_pushes_survived(g1):
+    """Pushes begin in steps 30, 71 and, after the failure in step 85, 116: 30 steps later they count as survived."""
+    grows = CurriculumSettings(by="success", begin=0.2, rise=0.1, fall=0.05)
+    pushes = push(force=[1.0, 1.0], duration=[10.2 * DT] * 2, interval=[30.5 * DT] * 2, curriculum=grows)
+    done = np.zeros(160)
+    done[85] = FAILED
+    states, _ = run(g1, {"p": pushes}, 160, done, count=1)
+    level = np.asarray(states.timers["p"].level)[:, 0]
+    changes = np.flatnonzero(np.diff(level)) + 1
+    np.testing.assert_array_equal(changes, [60, 86, 146])
+    np.testing.assert_allclose(level[[0, *changes]], [0.2, 0.3, 0.25, 0.35], rtol=1e-5)
+
+
 def test_survival_within_a_second(g1):
     """Pulls that begin with the episode: survived after 30 steps, lost by a failure before; other ends tell nothing."""
     done = np.zeros(100)
