@@ -32,7 +32,7 @@ def fit_threads(engine: str) -> None:
     Spare threads, which MJX on a CPU needs so as not to hang (mimicjax/__init__.py), cost training with the native
     engine an eighth of its speed on two cores: they take turns with MuJoCo's.
     """
-    if mimicjax.GUARDED and engine in ("auto", "native"):
+    if mimicjax.GUARDED and mimicjax.CPU_DEVICES == 1 and engine in ("auto", "native"):
         os.environ["NPROC"] = str(mimicjax.CORES)
 
 

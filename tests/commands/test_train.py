@@ -102,9 +102,13 @@ def wait_for_checkpoint(out: Path, process: subprocess.Popen) -> None:
 
 
 def test_devices_share_the_environments(tmp_path: Path) -> None:
-    """Four fake devices train together; a number of environments that they cannot share is refused."""
+    """Four fake devices train together; a number of environments that they cannot share is refused.
+
+    64 environments each: with as few threads as two cores have, that many waited for ever.
+    """
     devices = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
-    done = run("--config", "add_g1", *TINY, "--out", str(tmp_path / "run"), "--max-iterations", "2", **devices)
+    many = ["--config", "add_g1", *TINY, "--num-envs", "256"]
+    done = run(*many, "--out", str(tmp_path / "run"), "--max-iterations", "2", **devices)
     assert done.returncode == 0, done.stderr
     wrong = run("--config", "add_g1", *TINY, "--num-envs", "6", "--out", str(tmp_path / "b"), **devices)
     assert wrong.returncode == 2 and "divisible by the 4 devices" in wrong.stderr, wrong.stderr
