@@ -11,11 +11,13 @@ import functools
 import math
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
+from jax.experimental.buffer_callback import buffer_callback
 from mujoco.batch import Batch, SimulationError
 
 from mimicjax.engine import scene, state
@@ -55,11 +57,26 @@ def make(
         packed = jnp.concatenate(rows, axis=-1)
         shape = jax.ShapeDtypeStruct((*packed.shape[:-1], robot.nq + 2 * robot.nv + 1), np.float32)
         run = by_substep if several else stepper
-        stepped = jax.pure_callback(run, shape, packed, vmap_method="broadcast_all")
+        stepped = _call(run, shape, packed)
         qpos, qvel, warmstart, unstable = jnp.split(stepped, np.cumsum([robot.nq, robot.nv, robot.nv]), axis=-1)
         return Physics(qpos, qvel, warmstart, unstable[..., 0] > 0)
 
     return Engine("native", state.init, step, state.write)
+
+
+def _call(function: Callable[..., np.ndarray], shape: jax.ShapeDtypeStruct, packed: Array) -> Array:
+    """The function, run by the host on numpy arrays.
+
+    On a CPU it gets XLA's own buffers. `jax.pure_callback` would copy them first, large ones in another thread of XLA's
+    pool, and wait for ever where the pool has no other.
+    """
+
+    def in_place(_: Any, out: Any, given: Any) -> None:
+        np.asarray(out)[...] = function(np.asarray(given))
+
+    direct = buffer_callback(in_place, shape, vmap_method="broadcast_all")
+    copied = functools.partial(jax.pure_callback, function, shape, vmap_method="broadcast_all")
+    return jax.lax.platform_dependent(packed, cpu=direct, default=copied)
 
 
 def quiet() -> None:

@@ -282,10 +282,10 @@ print("same")
 SIZES = """
 import jax, numpy as np
 from tests_engines import engine, inputs
-for count in (1, 64, 128):
+for count in {counts}:
     qpos, qvel, ctrl, wrench = [np.resize(x, (count, *x.shape[1:])) for x in inputs()]
-    step = lambda physics, _: (engine("mjx-jax").step(physics, ctrl, wrench), None)
-    physics, _ = jax.jit(lambda p: jax.lax.scan(step, p, length=10))(engine("mjx-jax").init(qpos, qvel))
+    step = lambda physics, _: (engine("{name}").step(physics, ctrl, wrench), None)
+    physics, _ = jax.jit(lambda p: jax.lax.scan(step, p, length=10))(engine("{name}").init(qpos, qvel))
     assert np.isfinite(physics.qpos).all() and not np.asarray(physics.unstable).any()
 print("done")
 """
@@ -312,7 +312,14 @@ def test_native_on_four_devices():
 @pytest.mark.slow
 def test_mjx_does_not_hang():
     """With a pool of two threads 128 environments in a scan do (with 64 not always); see mimicjax/__init__.py."""
-    assert run_python(with_path(SIZES), 600, JAX_PLATFORMS="cpu").endswith("done\n")
+    sizes = SIZES.format(name="mjx-jax", counts=(1, 64, 128))
+    assert run_python(with_path(sizes), 600, JAX_PLATFORMS="cpu").endswith("done\n")
+
+
+def test_native_does_not_hang():
+    """Not even where XLA's pool has one thread only and inputs are so large that they would be copied by another one."""
+    sizes = SIZES.format(name="native", counts=(1, 4096))
+    assert run_python(with_path(sizes), 300, JAX_PLATFORMS="cpu", NPROC="1").endswith("done\n")
 
 
 def test_choice(monkeypatch):
