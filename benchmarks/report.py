@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mimicjax.files import replace_text
-from mimicjax.run import machine
+# what is measured is the checkout that this file lies in, here and in the commands that are started: not another one that
+# is installed
+ROOT = str(Path(__file__).parents[1])
+sys.path.insert(0, ROOT)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH")]))
+
+from mimicjax.files import replace_text  # noqa: E402
+from mimicjax.run import machine  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
 
