@@ -14,6 +14,6 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 _count = re.search(r"--xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", ""))
 CPU_DEVICES = int(_count[1]) if _count else 1
 _needed = max(4, 2 * CPU_DEVICES)
-GUARDED = CORES < _needed and "NPROC" not in os.environ  # the guard below is ours to lift: commands.fit_threads
+GUARDED = _needed > CORES and "NPROC" not in os.environ  # the guard below is ours to lift: commands.fit_threads
 if GUARDED:
     os.environ["NPROC"] = str(_needed)
