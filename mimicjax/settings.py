@@ -118,6 +118,9 @@ class EnvSettings:
 
     episode_length: float = key(10.0, "seconds", above=0.0)
     random_start: bool = key(True, "start episodes anywhere in the clip (MimicKit's rand_reset), else at its beginning")
+    retry_start: float = key(
+        0.0, "probability that an episode that failed starts again where it did", low=0.0, high=1.0
+    )
     action: ActionSettings = key(ActionSettings, "")
     observations: ObservationSettings = key(ObservationSettings, "")
     rewards: dict[str, RewardSettings] = key(_deepmimic_rewards(), "reward terms; null removes an inherited one")

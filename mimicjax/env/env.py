@@ -24,6 +24,8 @@ from mimicjax.types import FAILED, RUNNING, SUCCEEDED, TIME_UP, WRAP, Array, Cli
 
 Motion = Clips | Table
 
+RETRY = 0x7E7247  # folded into an episode's random key: whether it starts where the failed one before did
+
 
 class Start(NamedTuple):
     """Where episodes begin: written into the physics of the environments of `mask`."""
@@ -92,6 +94,19 @@ def _draw(one: _One, motion: Motion, key: jax.Array) -> tuple[jax.Array, jax.Arr
     return clip, start if one.settings.random_start else jnp.zeros_like(start)
 
 
+def _draw_again(one: _One, motion: Motion, state: EnvState, key: jax.Array, done: jax.Array):
+    """Clip and start of the next episode.
+
+    Starts that fail soon give few samples, the fewer the better the others go, and so are never learned: they are tried
+    more often.
+    """
+    clip, start = _draw(one, motion, key)
+    if one.settings.retry_start == 0.0:
+        return clip, start
+    again = (done == FAILED) & (jax.random.uniform(jax.random.fold_in(key, RETRY)) < one.settings.retry_start)
+    return jnp.where(again, state.clip, clip), jnp.where(again, state.start, start)
+
+
 def _begin(one: _One, motion: Motion, clip: jax.Array, start: jax.Array, key: jax.Array):
     """What terms see, physics and noise of an episode that begins on the reference, or near it."""
     reference, targets, phase = _reference(one, motion, clip, start)
@@ -155,7 +170,7 @@ def _after(one: _One, motion: Motion, state: EnvState):
     total = state.reward_sum + reward
 
     key, fresh = jax.random.split(state.key)
-    clip, start = _draw(one, motion, fresh)
+    clip, start = _draw_again(one, motion, state, fresh, done)
     begin_view, qpos, qvel, begin_noise = _begin(one, motion, clip, start, fresh)
     over = done != RUNNING
     push, begin_push, felt = _pushes(one, state, pose, begin_view.pose, done)

@@ -167,6 +167,28 @@ def test_episodes_that_may_not_end_early(g1, clips, columns):
     assert got["not a number"] == FAILED, "whatever else, this episode cannot go on"
 
 
+def test_what_failed_starts_again(g1, clips, columns):
+    env = environment.make(g1, EnvSettings(retry_start=1.0), 30)
+    clip, start, steps, shift = columns
+
+    @jax.jit
+    def after(clips):
+        keys = jax.random.split(jax.random.key(3), len(CASES))
+        state, *_ = env.place(clips, keys, clip, start)
+        state = state._replace(physics=physics_at(g1, clips, clip, start + DT * (steps + 1), shift), step=steps)
+        state, step, begin = env.after(clips, state)
+        return state, step.done, begin.qpos, kinematics.qpos_of(g1, library.query(g1, clips, clip[0], start[0]))[0]
+
+    state, done, qpos, expected = after(clips)
+    failed = np.asarray(done) == FAILED
+    assert failed.sum() > 3
+    np.testing.assert_array_equal(np.asarray(state.clip)[failed], np.asarray(clip)[failed])
+    np.testing.assert_array_equal(np.asarray(state.start)[failed], np.asarray(start)[failed])
+    np.testing.assert_allclose(qpos[NAMES.index("falls")], expected, atol=1e-6)
+    others = np.flatnonzero((np.asarray(done) != FAILED) & (np.asarray(done) != RUNNING))
+    assert (np.asarray(state.start)[others] != np.asarray(start)[others]).all()
+
+
 def test_actions_lead_the_reference_by_a_step(g1, clips):
     settings = EnvSettings(action=ActionSettings(mode="reference"), random_start=False)
     env = environment.make(g1, settings, 30)
