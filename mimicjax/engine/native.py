@@ -1,6 +1,6 @@
 """MuJoCo's own C engine on all cores, called from inside compiled loops.
 
-The engine is a function: state and control in, state out. It goes into a compiled program as a pure callback that
+The engine is a function: state and control in, state out. It goes into a compiled program as a callback without side effects that
 touches numpy only (a jax operation inside it costs ten times the physics). Outside, values are float32; inside, MuJoCo
 computes on float64 rows, and what it computes is bit for bit a loop over `mj_step` from the rounded state.
 """
@@ -46,7 +46,7 @@ def make(
     by_substep = functools.partial(stepper, controls=scene.substeps(settings))
 
     def step(physics: Physics, ctrl: Array, wrench: Array, variant: Array | None = None) -> Physics:
-        # one array each way: JAX takes 20 us for every argument of a callback
+        # one array each way: JAX takes 20 us for every argument of a pure_callback
         flat = wrench.reshape(*wrench.shape[:-2], -1)
         rows = [physics.qpos, physics.qvel, physics.warmstart, ctrl, flat]
         several = ctrl.ndim > physics.qpos.ndim
@@ -72,7 +72,7 @@ def _call(function: Callable[..., np.ndarray], shape: jax.ShapeDtypeStruct, pack
     """
 
     def in_place(_: Any, out: Any, given: Any) -> None:
-        np.asarray(out)[...] = function(np.asarray(given))
+        np.asarray(out)[...] = function(given)
 
     direct = buffer_callback(in_place, shape, vmap_method="broadcast_all")
     copied = functools.partial(jax.pure_callback, function, shape, vmap_method="broadcast_all")
