@@ -77,7 +77,9 @@ def _environments(settings: RunSettings, robot: Robot) -> tuple[Robot, Env, Env]
         randomisation.check(scene.build(robot, engine), robot, randomize)
     profiles = push_profiles.collect(settings.disturb.profiles, settings.env, dt)
     robot = with_wrench_bodies(robot, push_profiles.pushed_bodies(robot, profiles))
-    disturb = disturbances.make(robot, profiles, dt, settings.num_envs, settings.disturb.observe)
+    disturb = disturbances.make(
+        robot, profiles, dt, settings.num_envs, settings.disturb.observe, settings.disturb.foresight
+    )
     calm = environment.make(robot, settings.env, engine.control_freq)
     if disturb is None and randomize == RandomizeSettings():
         return robot, calm, calm

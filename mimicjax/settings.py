@@ -191,6 +191,9 @@ class LearnSettings:
     std: StdSettings = key(StdSettings, "")
     ppo_clip_ratio: float = key(0.2, "PPO's clip of the probability ratio", above=0.0)
     norm_adv_clip: float = key(4.0, "clip of normalised advantages", above=0.0)
+    norm_adv_own: float = key(
+        0.0, "how far each environment's own spread normalises its advantages: 0 not, 1 wholly", low=0.0, high=1.0
+    )
     action_bound_weight: float = key(10.0, "weight of the penalty on means outside [-1, 1]", low=0.0)
     action_entropy_weight: float = key(0.0, "weight of the entropy bonus", low=0.0)
     action_reg_weight: float = key(0.0, "weight of the squared mean", low=0.0)

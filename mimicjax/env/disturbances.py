@@ -55,7 +55,7 @@ class Disturbances(NamedTuple):
     init: Callable[[Array, Pose], PushState]  # (random key of the environment, pose at the beginning)
     advance: Callable  # (state, pose, pose of a new episode, done) -> (state if it goes on, state if it begins anew)
     push: Callable[[Physics, PushState], Physics]  # the root's velocity, as the plan says
-    observe: Callable[[PushState], Array]  # what the critic sees, [6 W] or [0]
+    observe: Callable[[PushState], Array]  # what the critic sees, flat
     diagnostics: Callable[[PushState, Array], dict[str, Array]]  # (state before advance, done) -> name -> []
 
 
@@ -67,22 +67,22 @@ class _Made(NamedTuple):
 
 
 def make(
-    robot: Robot, profiles: Mapping[str, PushSettings], dt: float, num_envs: int, observe: bool
+    robot: Robot, profiles: Mapping[str, PushSettings], dt: float, num_envs: int, observe: bool, foresight: float = 0.0
 ) -> Disturbances | None:
     """The disturbances of these profiles; None without any.
 
     robot: its wrench bodies hold all that are named. dt: s, a control step. num_envs: of all devices, by which samples
-    are counted. observe: whether the critic sees the wrenches. Raises UserError for what does not fit.
+    are counted. observe: whether the critic sees the wrenches; foresight: s, from when on it sees the next push. Raises
+    UserError for what does not fit.
     """
     checked = [push_profiles.check(robot, name, settings) for name, settings in profiles.items()]
     if not checked:
         return None
     made = _Made(robot, tuple(checked), dt, num_envs)
-    scale = jnp.asarray(CRITIC_SCALE, jnp.float32)
     return Disturbances(
         lambda key, pose: _init(made, key, pose), lambda *args: _advance(made, *args),
         lambda physics, state: _push(made, physics, state),
-        lambda state: (state.wrench / scale).reshape(-1) if observe else jnp.zeros(0),
+        lambda state: _observe(made, state, observe, foresight),
         lambda state, done: _diagnostics(made, state, done),
     )  # fmt: skip
 
@@ -199,6 +199,33 @@ def _push(made: _Made, physics: Physics, state: PushState) -> Physics:
         return physics
     spin = rotation.rotate(rotation.conjugate(rotation.normalize(physics.qpos[3:7])), state.velocity[3:])
     return physics._replace(qvel=physics.qvel.at[:6].add(jnp.concatenate([state.velocity[:3], spin])))
+
+
+def _observe(made: _Made, state: PushState, observe: bool, foresight: float) -> jax.Array:
+    """What the critic sees: wrenches of the coming control step, and of every profile the push that is on or comes next.
+
+    Which push comes, and when, is no doing of the policy: a critic that knows takes that chance out of the advantages
+    (an input-dependent baseline; Mao et al. 2019, arXiv:1807.02264).
+    """
+    parts = [jnp.zeros(0)]
+    if observe:
+        parts.append((state.wrench / jnp.asarray(CRITIC_SCALE, jnp.float32)).reshape(-1))
+    if foresight > 0.0:
+        parts += [_next_push(made, profile, state.timers[profile.name], foresight) for profile in made.profiles]
+    return jnp.concatenate(parts)
+
+
+def _next_push(made: _Made, profile: Profile, timer: Timer, foresight: float) -> jax.Array:
+    """[2 + 6 n P + 6]: how near its onset and its end are, its peak by body, and the root's change of velocity."""
+    s, pulse = profile.settings, timer.pulse
+    seen = pulse.live & (timer.until < foresight)
+    end = timer.until + pulse.length
+    near = [1.0 - jnp.clip(at / foresight, 0.0, 1.0) for at in (timer.until, end)]
+    rows = jnp.concatenate([pulse.force, pulse.torque], axis=-1) / jnp.asarray(CRITIC_SCALE, jnp.float32)  # [n,6]
+    if not s.together:
+        rows = jnp.where((jnp.arange(len(profile.bodies)) == pulse.place[0])[:, None], rows, 0.0)
+    what = jnp.concatenate([rows.reshape(-1), pulse.velocity]) * timer.level
+    return jnp.where(seen, jnp.concatenate([jnp.stack(near), what]), 0.0)
 
 
 def _since(made: _Made, state: PushState) -> jax.Array:

@@ -94,7 +94,9 @@ def targets(
     after = returns.end_values(rollout.done, values(state, settings, rollout.last_obs))
     target = returns.td_lambda(reward, after, rollout.done, settings.discount, settings.td_lambda)
     advantage = target - values(state, settings, rollout.obs)
-    normalized = returns.normalize_advantages(advantage, rollout.random, settings.norm_adv_clip, axis)
+    normalized = returns.normalize_advantages(
+        advantage, rollout.random, settings.norm_adv_clip, axis, settings.norm_adv_own
+    )
     actor_obs = normalizers.normalize(state.actor_norm, rollout.obs["actor"])
     critic_obs = normalizers.normalize(state.critic_norm, rollout.obs["critic"])
     batch = Batch(actor_obs, critic_obs, rollout.action, rollout.log_prob, rollout.random, normalized, target)

@@ -70,6 +70,25 @@ def test_impulse_is_exact_for_any_duration(g1, shape, area):
     assert 0.005 <= pulse.length.min() < DT < pulse.length.max() <= 0.4
 
 
+def test_what_the_critic_foresees(g1):
+    """Nothing until `foresight` before the onset; then how near it is and the push itself; then the next one."""
+    settings = push(bodies=[TORSO, "left_elbow_link"], force=[50.0, 90.0], duration=[0.2, 0.2], interval=[1.0, 2.0])
+    states, _ = run(g1, {"p": settings}, 120)
+    made = disturbances.make(g1, {"p": settings}, DT, 1, observe=False, foresight=0.5)
+    assert made is not None
+    seen = np.asarray(jax.vmap(jax.vmap(made.observe))(states))
+    timer = jax.tree.map(np.asarray, states.timers["p"]._replace(key=0))
+    coming = timer.until < 0.5
+    assert seen.shape == (120, COUNT, 2 + 2 * 6 + 6) and 0.2 < coming.mean() < 0.8
+    assert not seen[~coming].any()
+    np.testing.assert_allclose(seen[..., 0][coming], 1 - np.clip(timer.until / 0.5, 0, 1)[coming], atol=1e-6)
+    np.testing.assert_allclose(seen[..., 1][coming], 1 - np.clip(timer.until / 0.5 + 0.4, 0, 1)[coming], atol=1e-6)
+    forces = seen[..., 2:14].reshape(120, COUNT, 2, 6)[..., :3]
+    pushed = np.take_along_axis(forces, timer.pulse.place[..., None], axis=2)[:, :, 0]
+    np.testing.assert_allclose(pushed[coming], timer.pulse.force[..., 0, :][coming] / 100, rtol=1e-6)
+    np.testing.assert_allclose(np.abs(forces).sum((2, 3))[coming], np.abs(pushed).sum(-1)[coming], rtol=1e-6)
+
+
 def test_times_between_pushes(g1):
     settings = push(force=[10.0, 10.0], duration=[0.2, 0.2], interval=[0.5, 1.0])
     states, _ = run(g1, {"p": settings}, 1500)

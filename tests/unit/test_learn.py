@@ -152,6 +152,17 @@ def test_advantages_over_devices():
     np.testing.assert_allclose(split, whole, rtol=0.02)  # each device takes n - 1 of its own n samples
 
 
+def test_advantages_by_their_environment():
+    """Spreads of 0.1 and 1 become equal with own = 1, and differ by the root of ten with own = 0.5."""
+    advantage = jax.random.normal(KEY, (200, 20)) * jnp.where(jnp.arange(20) < 10, 0.1, 1.0)
+    random = jnp.ones((200, 20), bool)
+    for own, ratio in ((0.0, 10.0), (0.5, 10.0**0.5), (1.0, 1.0)):
+        spread = np.std(returns.normalize_advantages(advantage, random, 100.0, own=own), axis=0)
+        np.testing.assert_allclose(spread[10:].mean() / spread[:10].mean(), ratio, rtol=0.1)
+    none = jnp.zeros((200, 20), bool)
+    assert np.isfinite(returns.normalize_advantages(advantage, none, 4.0, own=1.0)).all()
+
+
 # exploration
 
 
