@@ -78,7 +78,7 @@ def _environments(settings: RunSettings, robot: Robot) -> tuple[Robot, Env, Env]
     profiles = push_profiles.collect(settings.disturb.profiles, settings.env, dt)
     robot = with_wrench_bodies(robot, push_profiles.pushed_bodies(robot, profiles))
     disturb = disturbances.make(
-        robot, profiles, dt, settings.num_envs, settings.disturb.observe, settings.disturb.foresight
+        robot, profiles, dt, settings.num_envs, settings.disturb.observe, settings.disturb.quiet
     )
     calm = environment.make(robot, settings.env, engine.control_freq)
     if disturb is None and randomize == RandomizeSettings():

@@ -65,5 +65,5 @@ class DisturbSettings:
     """Pushes while training; tests and evaluation are without."""
 
     observe: bool = key(False, "the critic sees the wrenches of the coming control step")
-    foresight: float = key(0.0, "s before a push from which on the critic sees it coming; 0: never", low=0.0)
+    quiet: float = key(0.0, "share of the environments that are never pushed, for precision", low=0.0, high=1.0)
     profiles: dict[str, PushSettings] = key({}, "profiles, all at work at once; null removes an inherited one")

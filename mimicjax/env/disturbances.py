@@ -42,6 +42,7 @@ class PushState(NamedTuple):
     """What the disturbances of one environment remember, and their plan for the coming control step."""
 
     steps: Array  # [] int32, control steps since training began
+    pushed: Array  # [] 0 in an environment that is never pushed, else 1
     since: Array  # [] s, since the onset that is on trial; -1 if none is
     timers: dict[str, Timer]  # by profile
     wrench: Array  # [W,6] N and N m, world frame, at the centres of mass: mean over the control step
@@ -55,7 +56,7 @@ class Disturbances(NamedTuple):
     init: Callable[[Array, Pose], PushState]  # (random key of the environment, pose at the beginning)
     advance: Callable  # (state, pose, pose of a new episode, done) -> (state if it goes on, state if it begins anew)
     push: Callable[[Physics, PushState], Physics]  # the root's velocity, as the plan says
-    observe: Callable[[PushState], Array]  # what the critic sees, flat
+    observe: Callable[[PushState], Array]  # what the critic sees, [6 W] or [0]
     diagnostics: Callable[[PushState, Array], dict[str, Array]]  # (state before advance, done) -> name -> []
 
 
@@ -64,25 +65,27 @@ class _Made(NamedTuple):
     profiles: tuple[Profile, ...]
     dt: float  # s
     envs: int  # of all devices
+    quiet: float  # share of environments that are never pushed
 
 
 def make(
-    robot: Robot, profiles: Mapping[str, PushSettings], dt: float, num_envs: int, observe: bool, foresight: float = 0.0
+    robot: Robot, profiles: Mapping[str, PushSettings], dt: float, num_envs: int, observe: bool, quiet: float = 0.0
 ) -> Disturbances | None:
     """The disturbances of these profiles; None without any.
 
     robot: its wrench bodies hold all that are named. dt: s, a control step. num_envs: of all devices, by which samples
-    are counted. observe: whether the critic sees the wrenches; foresight: s, from when on it sees the next push. Raises
-    UserError for what does not fit.
+    are counted. observe: whether the critic sees the wrenches. quiet: share of environments that are never pushed.
+    Raises UserError for what does not fit.
     """
     checked = [push_profiles.check(robot, name, settings) for name, settings in profiles.items()]
     if not checked:
         return None
-    made = _Made(robot, tuple(checked), dt, num_envs)
+    made = _Made(robot, tuple(checked), dt, num_envs, quiet)
+    scale = jnp.asarray(CRITIC_SCALE, jnp.float32)
     return Disturbances(
         lambda key, pose: _init(made, key, pose), lambda *args: _advance(made, *args),
         lambda physics, state: _push(made, physics, state),
-        lambda state: _observe(made, state, observe, foresight),
+        lambda state: (state.wrench / scale).reshape(-1) if observe else jnp.zeros(0),
         lambda state, done: _diagnostics(made, state, done),
     )  # fmt: skip
 
@@ -95,7 +98,8 @@ def _init(made: _Made, key: jax.Array, pose: Pose) -> PushState:
         level = jnp.float32(1.0 if profile.settings.curriculum.by == "none" else profile.settings.curriculum.begin)
         timers[profile.name] = _first(profile, Timer(own, jnp.int32(1), interval, pulse, level))
     nothing = jnp.zeros((len(made.robot.wrench_bodies), 6)), jnp.zeros(6), jnp.asarray(False)
-    return _plan(made, PushState(jnp.int32(0), jnp.float32(-1.0), timers, *nothing), pose)
+    pushed = (jax.random.uniform(jax.random.fold_in(key, STREAM)) >= made.quiet).astype(jnp.float32)
+    return _plan(made, PushState(jnp.int32(0), pushed, jnp.float32(-1.0), timers, *nothing), pose)
 
 
 def _advance(
@@ -163,7 +167,8 @@ def _plan(made: _Made, state: PushState, pose: Pose) -> PushState:
             velocity = velocity + jnp.where(begins, timer.level, 0.0) * timer.pulse.velocity
         if profile.wrenches or profile.moves_root:
             onset = onset | begins
-    return state._replace(wrench=wrench, velocity=velocity, onset=onset)
+    onset = onset & (state.pushed > 0.0)
+    return state._replace(wrench=state.pushed * wrench, velocity=state.pushed * velocity, onset=onset)
 
 
 def _share(settings: PushSettings, timer: Timer, dt: float) -> jax.Array:
@@ -201,33 +206,6 @@ def _push(made: _Made, physics: Physics, state: PushState) -> Physics:
     return physics._replace(qvel=physics.qvel.at[:6].add(jnp.concatenate([state.velocity[:3], spin])))
 
 
-def _observe(made: _Made, state: PushState, observe: bool, foresight: float) -> jax.Array:
-    """What the critic sees: wrenches of the coming control step, and of every profile the push that is on or comes next.
-
-    Which push comes, and when, is no doing of the policy: a critic that knows takes that chance out of the advantages
-    (an input-dependent baseline; Mao et al. 2019, arXiv:1807.02264).
-    """
-    parts = [jnp.zeros(0)]
-    if observe:
-        parts.append((state.wrench / jnp.asarray(CRITIC_SCALE, jnp.float32)).reshape(-1))
-    if foresight > 0.0:
-        parts += [_next_push(made, profile, state.timers[profile.name], foresight) for profile in made.profiles]
-    return jnp.concatenate(parts)
-
-
-def _next_push(made: _Made, profile: Profile, timer: Timer, foresight: float) -> jax.Array:
-    """[2 + 6 n P + 6]: how near its onset and its end are, its peak by body, and the root's change of velocity."""
-    s, pulse = profile.settings, timer.pulse
-    seen = pulse.live & (timer.until < foresight)
-    end = timer.until + pulse.length
-    near = [1.0 - jnp.clip(at / foresight, 0.0, 1.0) for at in (timer.until, end)]
-    rows = jnp.concatenate([pulse.force, pulse.torque], axis=-1) / jnp.asarray(CRITIC_SCALE, jnp.float32)  # [n,6]
-    if not s.together:
-        rows = jnp.where((jnp.arange(len(profile.bodies)) == pulse.place[0])[:, None], rows, 0.0)
-    what = jnp.concatenate([rows.reshape(-1), pulse.velocity]) * timer.level
-    return jnp.where(seen, jnp.concatenate([jnp.stack(near), what]), 0.0)
-
-
 def _since(made: _Made, state: PushState) -> jax.Array:
     """s since the onset on trial, at the end of the step; a push within the trial of another begins none of its own."""
     running = (state.since >= 0.0) | state.onset
@@ -251,12 +229,12 @@ def _diagnostics(made: _Made, state: PushState, done: jax.Array) -> dict[str, ja
         "push_active_sum": jnp.any(acts), "push_onset_sum": state.onset, "push_force_sum": jnp.max(force, initial=0.0),
         "push_impulse_sum": jnp.sum(force) * made.dt, "push_force_max": jnp.max(force, initial=0.0),
         "push_torque_max": jnp.max(torque, initial=0.0), "push_speed_max": jnp.linalg.norm(state.velocity[:3]),
-        "push_trial_sum": tried, "push_survived_sum": survived,
+        "push_trial_sum": tried, "push_survived_sum": survived, "push_pushed_sum": state.pushed,
     }  # fmt: skip
     slots = sorted({slot for profile in made.profiles for slot in _acting(profile)})
     names = [made.robot.body_names[made.robot.wrench_bodies[slot]] for slot in slots]
     out |= {f"push_body_{name}_sum": acts[slot] for name, slot in zip(names, slots, strict=True)}
-    out |= {f"push_{name}_level": timer.level for name, timer in state.timers.items()}
+    out |= {f"push_level_{name}_sum": state.pushed * timer.level for name, timer in state.timers.items()}
     return {name: jnp.asarray(value, jnp.float32) for name, value in out.items()}
 
 

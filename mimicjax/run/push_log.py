@@ -23,13 +23,13 @@ def columns(stats: Mapping[str, float], samples: int) -> dict[str, float]:
         "Push_Impulse": _ratio(stats["push_impulse_sum"], onsets),
         "Push_Survival": _ratio(stats["push_survived_sum"], trials),
     }  # fmt: skip
-    levels = {
-        name[5:-6]: value for name, value in stats.items() if name.startswith("push_") and name.endswith("_level")
-    }
-    out |= {f"Push_Level_{name}": value for name, value in levels.items()}
-    prefix = "push_body_"
-    bodies = {k[len(prefix) : -4]: v for k, v in stats.items() if k.startswith(prefix) and k.endswith("_sum")}
-    return out | {f"{BODY}{name}": _ratio(value, samples) for name, value in bodies.items()}
+    pushed = stats["push_pushed_sum"]
+    out |= {f"Push_Level_{name}": _ratio(value, pushed) for name, value in _named(stats, "push_level_").items()}
+    return out | {f"{BODY}{name}": _ratio(value, samples) for name, value in _named(stats, "push_body_").items()}
+
+
+def _named(stats: Mapping[str, float], prefix: str) -> dict[str, float]:
+    return {k[len(prefix) : -4]: v for k, v in stats.items() if k.startswith(prefix) and k.endswith("_sum")}
 
 
 def _ratio(value: float, count: float) -> float:

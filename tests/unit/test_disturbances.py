@@ -17,6 +17,7 @@ from mimicjax.engine import scene
 from mimicjax.env import disturbances, push_profiles
 from mimicjax.errors import UserError
 from mimicjax.robot import kinematics
+from mimicjax.run import push_log
 from mimicjax.settings import EngineSettings, EnvSettings
 from mimicjax.settings_push import CurriculumSettings, PushSettings
 from mimicjax.types import FAILED, RUNNING, SUCCEEDED, Physics
@@ -30,9 +31,9 @@ def push(**given) -> PushSettings:
     return dataclasses.replace(PushSettings(bodies=[TORSO]), **given)
 
 
-def run(robot, profiles: dict[str, PushSettings], steps: int, done=None, count: int = COUNT, envs: int = 1):
+def run(robot, profiles: dict[str, PushSettings], steps: int, done=None, count: int = COUNT, envs: int = 1, quiet=0.0):
     """[steps,B] PushStates: before each of `steps` control steps in the start pose. done: [steps] at their ends."""
-    made = disturbances.make(robot, profiles, DT, envs, observe=True)
+    made = disturbances.make(robot, profiles, DT, envs, observe=True, quiet=quiet)
     assert made is not None
     pose = kinematics.pose_of(robot, jnp.asarray(robot.start_qpos), jnp.zeros(robot.nv))
 
@@ -68,25 +69,6 @@ def test_impulse_is_exact_for_any_duration(g1, shape, area):
     np.testing.assert_allclose(impulse[:, slot], want, rtol=1e-4, atol=1e-4)
     assert not np.delete(impulse, slot, axis=1).any()
     assert 0.005 <= pulse.length.min() < DT < pulse.length.max() <= 0.4
-
-
-def test_what_the_critic_foresees(g1):
-    """Nothing until `foresight` before the onset; then how near it is and the push itself; then the next one."""
-    settings = push(bodies=[TORSO, "left_elbow_link"], force=[50.0, 90.0], duration=[0.2, 0.2], interval=[1.0, 2.0])
-    states, _ = run(g1, {"p": settings}, 120)
-    made = disturbances.make(g1, {"p": settings}, DT, 1, observe=False, foresight=0.5)
-    assert made is not None
-    seen = np.asarray(jax.vmap(jax.vmap(made.observe))(states))
-    timer = jax.tree.map(np.asarray, states.timers["p"]._replace(key=0))
-    coming = timer.until < 0.5
-    assert seen.shape == (120, COUNT, 2 + 2 * 6 + 6) and 0.2 < coming.mean() < 0.8
-    assert not seen[~coming].any()
-    np.testing.assert_allclose(seen[..., 0][coming], 1 - np.clip(timer.until / 0.5, 0, 1)[coming], atol=1e-6)
-    np.testing.assert_allclose(seen[..., 1][coming], 1 - np.clip(timer.until / 0.5 + 0.4, 0, 1)[coming], atol=1e-6)
-    forces = seen[..., 2:14].reshape(120, COUNT, 2, 6)[..., :3]
-    pushed = np.take_along_axis(forces, timer.pulse.place[..., None], axis=2)[:, :, 0]
-    np.testing.assert_allclose(pushed[coming], timer.pulse.force[..., 0, :][coming] / 100, rtol=1e-6)
-    np.testing.assert_allclose(np.abs(forces).sum((2, 3))[coming], np.abs(pushed).sum(-1)[coming], rtol=1e-6)
 
 
 def test_times_between_pushes(g1):
@@ -300,6 +282,25 @@ def test_statistics(g1):
     np.testing.assert_allclose(sums["push_impulse_sum"], 30.0 * 100 * DT, rtol=1e-3)
     np.testing.assert_allclose(found["push_force_max"].max(), 30.0, rtol=1e-5)
     assert [name for name in found if name.startswith("push_body_")] == [f"push_body_{TORSO}_sum"]
+
+
+def test_quiet_environments(g1):
+    """Nothing acts in them and nothing counts; the others' pushes are what they are without them."""
+    profiles = {
+        "p": push(force=[30.0, 30.0], velocity=[1.0, 1.0, 0.0], interval=[0.2, 0.5]), "q": push(payload=[1.0, 2.0])
+    }  # fmt: skip
+    every, _ = run(g1, profiles, 60)
+    states, found = run(g1, profiles, 60, quiet=0.5)
+    pushed = np.asarray(states.pushed[0], bool)
+    assert 0.3 < pushed.mean() < 0.7
+    for name in ("wrench", "velocity", "onset"):
+        got, want = np.asarray(getattr(states, name)), np.asarray(getattr(every, name))
+        assert not got[:, ~pushed].any()
+        np.testing.assert_array_equal(got[:, pushed], want[:, pushed])
+    for name in ("active", "onset", "trial", "level_p", "pushed"):
+        assert not np.asarray(found[f"push_{name}_sum"])[:, ~pushed].any(), name
+    sums = {name: float(np.sum(value)) for name, value in found.items()}
+    assert push_log.columns(sums, 60 * COUNT)["Push_Level_p"] == 1.0
 
 
 def test_streams_do_not_depend_on_other_profiles(g1):
