@@ -62,8 +62,9 @@ def test_two_and_two_iterations_are_four(made, tmp_path) -> None:
 def test_tests_are_without_pushes(made) -> None:
     """What a test traces is to the letter what it traces in a run that never had pushes; the critic alone is larger."""
     world, training = made
-    same = {k: v for k, v in SMALL.items() if "disturb" not in k} | {"env.terminations.pose_distance": 1.0}
-    calm = build.world(config.load(RunSettings, "deepmimic_g1", same))
+    none = {"disturb.profiles": {"trunk": None, "arms": None}}
+    same = {k: v for k, v in SMALL.items() if "disturb" not in k} | none
+    calm = build.world(config.load(RunSettings, "deepmimic_g1_push", same))
     assert build.sizes(world)["critic"] == build.sizes(calm)["critic"] + 6 * 16
     assert build.sizes(world)["actor"] == build.sizes(calm)["actor"]
     width = build.sizes(calm)
