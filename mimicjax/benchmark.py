@@ -39,6 +39,7 @@ def parse(argv: Sequence[str]) -> Request:
     """The request of a command line. Raises UserError."""
     parser = argparse.ArgumentParser(
         prog="python -m mimicjax.benchmark", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="%(prog)s [--config CONFIG] [--engines LIST] [--seconds S] [--json FILE] [--KEY VALUE ...]",
         description="Measure control steps per second (of all environments together): physics alone, rollouts with\n"
         "policy, whole training. All in one run, in turns. --num-envs takes a list too: --num-envs 256,1024.",
         epilog="configs: " + config.listing(),

@@ -17,18 +17,23 @@ def parse(argv: Sequence[str]) -> tuple[RunSettings, Path, bool]:
     """(settings, run folder, whether to resume) of a command line. Raises UserError."""
     parser = argparse.ArgumentParser(
         prog="python -m mimicjax.train", description="Train a controller that imitates motion clips.",
+        usage="%(prog)s [--config CONFIG] [--out DIR] [--resume [DIR]] [--KEY VALUE ...]",
         allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="configs: " + config.listing(),
+        epilog=f"configs: {config.listing()}\n--engine stands for --engine.name, and - for _ in flags.",
     )  # fmt: skip
     parser.add_argument("--out", metavar="DIR", help="run folder (runs/<config>)")
     parser.add_argument(
-        "--resume", nargs="?", const="", metavar="DIR", help="go on with the run in DIR, --out or runs/<config>"
-    )
+        "--resume", nargs="?", const="", metavar="DIR",
+        help="go on with the run in DIR, --out or runs/<config>, and its own config",
+    )  # fmt: skip
     argv = commands.long_flags(argv)
     place = _folders(argv)
     resume = place.resume is not None
-    out = Path(place.resume or place.out or Path("runs") / Path(place.config).stem)
+    folder = place.resume or place.out
+    out = Path(folder or Path("runs") / _name(place.config or DEFAULT))
     if resume:
+        if folder and place.config:
+            raise UserError(f"--resume goes on with the config in {out}; leave out --config {place.config}")
         if not (out / "config.yaml").is_file():
             raise UserError(f"--resume: there is no run in {out} (no config.yaml)")
         argv = [*_without_config(argv), "--config", str(out / "config.yaml")]
@@ -36,9 +41,15 @@ def parse(argv: Sequence[str]) -> tuple[RunSettings, Path, bool]:
     return settings, out, resume
 
 
+def _name(config_or_file: str) -> str:
+    """What a run is called: a config by its whole name (there is an add_g1 in mimickit/ too), a file by its stem."""
+    is_file = config_or_file.endswith((".yaml", ".yml"))
+    return Path(config_or_file).stem if is_file else config_or_file
+
+
 def _folders(argv: Sequence[str]) -> argparse.Namespace:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--config", default=DEFAULT)
+    first.add_argument("--config")
     first.add_argument("--out")
     first.add_argument("--resume", nargs="?", const="")
     first.error = lambda message: None  # type: ignore[method-assign]  # the full parser says it better

@@ -61,7 +61,7 @@ def _fastest(accelerator: str) -> tuple[str, str]:
 
     if mjx.has_warp():
         return "mjx-warp", "an NVIDIA GPU, and Warp is installed"
-    return "mjx-jax", "an NVIDIA GPU without Warp; pip install 'mimicjax[gpu]' makes it faster"
+    return "mjx-jax", 'an NVIDIA GPU without Warp; pip install -e ".[warp]" makes it faster'
 
 
 def _check(name: str, settings: EngineSettings) -> None:

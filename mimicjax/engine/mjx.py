@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib.util
+import io
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -11,7 +13,9 @@ import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
-from mujoco import mjx
+
+with contextlib.redirect_stdout(io.StringIO()):  # it prints that Warp is missing; has_warp says so where it matters
+    from mujoco import mjx
 
 from mimicjax.engine import scene, state
 from mimicjax.engine.randomisation import Variants
@@ -39,7 +43,7 @@ def make(
     Raises UserError if Warp is missing, or if the model has what MJX does not implement.
     """
     if implementation == "warp" and not has_warp():
-        raise UserError("engine mjx-warp needs NVIDIA Warp: pip install 'mimicjax[gpu]'")
+        raise UserError('engine mjx-warp needs NVIDIA Warp: pip install -e ".[gpu]", or ".[warp]" for Warp alone')
     name = f"mjx-{implementation}"
     device_model, template = _put(model, settings, implementation, name)
     count = scene.substeps(settings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from mimicjax import config, files
 from mimicjax.errors import UserError
 from mimicjax.run import checkpoint, episodes, push_log
 from mimicjax.run.display import Display
+from mimicjax.run.interrupt import Interrupt
 from mimicjax.run.log import Logger
 from mimicjax.run.rollout import is_largest, is_sum
 from mimicjax.settings import RunSettings
@@ -110,7 +110,7 @@ def _train(training: Training, out: Path, resume: bool, notes: tuple[str, ...]) 
     with (
         Logger(out, done * per if resume else None, curves=keep.curves) as log,
         Display(*budget, samples=done * per, minutes=clock.hours() * 60, iteration=done) as display,
-        _Interrupt(display.message) as interrupt,
+        Interrupt(display.message) as interrupt,
     ):
         for note in notes:
             display.message(note)
@@ -118,6 +118,8 @@ def _train(training: Training, out: Path, resume: bool, notes: tuple[str, ...]) 
             f"{'goes on' if resume else 'writes'} in {out}" + (f" at iteration {done}" if done else "; compiling")
         )
         session = _Session(training, state, done, clock, out, log, display)
+        if session.finished():
+            display.message(f"its budget is used up ({_budget(settings)}): nothing to do; a larger one goes on")
         while not session.finished() and not interrupt.asked:
             session.advance()
         if session.done > session.saved:
@@ -125,6 +127,11 @@ def _train(training: Training, out: Path, resume: bool, notes: tuple[str, ...]) 
         if interrupt.asked:
             display.message(f"stopped at iteration {session.done}; go on with: python -m mimicjax.train --resume {out}")
         return not interrupt.asked
+
+
+def _budget(settings: RunSettings) -> str:
+    names = ("max_samples", "max_minutes", "max_iterations")
+    return ", ".join(f"--{name} {getattr(settings, name):g}" for name in names if getattr(settings, name))
 
 
 @dataclasses.dataclass
@@ -237,28 +244,3 @@ def _row_of(stats: dict[str, float]) -> dict[str, float]:
         "Train_Episode_Length": stats["episode_length_sum"] / count, "Train_Return": stats["episode_return_sum"] / count,
         "Body_Pos_Err": stats["Body_Pos_Err"],
     }  # fmt: skip
-
-
-class _Interrupt:
-    """The first Ctrl-C (or SIGTERM) lets the current chunk end and the run save itself; the second one ends it at once."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.asked, self.say, self.old = False, say, {}
-
-    def _handle(self, number: int, frame: Any) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-        self.say("stopping: finishing this iteration and saving (Ctrl-C again to stop at once)")
-
-    def __enter__(self) -> _Interrupt:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                self.old[number] = signal.signal(number, self._handle)
-            except ValueError:  # not the main thread: nobody presses Ctrl-C there
-                break
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.old.items():
-            signal.signal(number, handler)

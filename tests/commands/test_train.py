@@ -80,6 +80,28 @@ def test_ctrl_c_saves_and_resume_goes_on(tmp_path: Path) -> None:
     assert checkpoint.latest(tmp_path / "run" / "checkpoints") == at + 1
 
 
+def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
+    """Also in the middle of a compilation, which Python cannot interrupt."""
+    process = subprocess.Popen(
+        command("--config", "deepmimic_g1", *TINY, "--out", str(tmp_path / "run")), cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout and any("compiling" in line for line in process.stdout)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "stopped at once" in err, err
+    assert time.monotonic() - began < 3.0
+
+
+def test_runs_are_called_by_their_config() -> None:
+    """A config's whole name: there is an add_g1 in mimickit/ too."""
+    assert train.parse(["--config", "mimickit/add_g1"])[1] == Path("runs/mimickit/add_g1")
+    assert train.parse([])[1] == Path("runs/add_g1")
+
+
 def test_kill_9_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
     process = subprocess.Popen(
         command("--config", "deepmimic_g1", *TINY, "--out", str(tmp_path / "run")), cwd=tmp_path,
@@ -168,6 +190,10 @@ def test_a_run_is_not_overwritten_nor_resumed_as_another(tmp_path: Path, capsys:
     assert "--resume" in fails(capsys, "--config", "deepmimic_g1", *TINY, "--out", out)
     assert "learn.discount" in fails(capsys, "--resume", out, "--learn.discount", "0.9")
     assert "motion" in fails(capsys, "--resume", out, "--motion", "squat")
+    assert "leave out --config add_g1" in fails(capsys, "--resume", out, "--config", "add_g1")
+    before = (tmp_path / "run" / "log.txt").read_bytes()
+    assert train.run(["--resume", out]) == 0 and "--max_iterations 2): nothing to do" in capsys.readouterr().out
+    assert (tmp_path / "run" / "log.txt").read_bytes() == before
     with files.alone(Path(out)):
         assert "another process" in fails(capsys, "--resume", out, "--max-iterations", "4")
 
@@ -192,7 +218,7 @@ def test_missing_warp_names_the_extra(
     from mimicjax.engine import mjx
 
     monkeypatch.setattr(mjx, "has_warp", lambda: False)
-    assert "mimicjax[gpu]" in fails(capsys, "--engine", "mjx-warp", "--out", str(tmp_path / "run"))
+    assert ".[warp]" in fails(capsys, "--engine", "mjx-warp", "--out", str(tmp_path / "run"))
 
 
 def test_help_shows_keys_with_the_values_of_the_config(capsys: pytest.CaptureFixture) -> None:
