@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 BAR = 10  # columns
+FIGURES = ("episode", "reward/step", "error")
 NARROW = ("reward/step", "iteration", "minutes", "speed", "error")  # what a line too long leaves out, in this order
 
 
@@ -40,7 +41,7 @@ class Display:
         self.clock, self.begin = clock, clock()
         self.now = self.first = (samples, minutes, iteration)
         self.rate = math.nan  # samples/s since the last update
-        self.last = (self.begin, samples)
+        self.last: tuple[float, int] | None = None  # s, samples; before the first update, programs were compiled
         self.training: dict[str, str] = {}  # the latest figures of training
         self.progress = self._make_bar() if (self.stream.isatty() if bar is None else bar) else None
 
@@ -74,8 +75,9 @@ class Display:
     ) -> None:
         """Tell how far the run is; call as often as you like. row: the latest figures; logged: they are a log row."""
         now = self.clock()
-        if samples > self.last[1] and now > self.last[0]:
+        if self.last and samples > self.last[1] and now > self.last[0]:
             self.rate = (samples - self.last[1]) / (now - self.last[0])
+        if self.last is None or samples > self.last[1]:
             self.last = (now, samples)
         row = row or {}
         if "Samples_Per_Second" in row:  # without compilation, tests and checkpoints; not known of the first iteration
@@ -129,7 +131,7 @@ class Display:
             "speed": f"{short(self.rate)}/s" if math.isfinite(self.rate) else "-/s",
             "left": "" if eta is None else f"{duration(eta)} left",
         }
-        shown = ", ".join(f"{label} {value}" for label, value in found.items() if label not in leave)
+        shown = ", ".join(f"{label} {found[label]}" for label in FIGURES if label in found and label not in leave)
         parts["figures"] = f"{source}: {shown}" if shown else ""
         return " | ".join(part for name, part in parts.items() if part and name not in leave)
 
