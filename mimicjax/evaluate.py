@@ -139,10 +139,9 @@ def _versions(packages: Iterable[str]) -> dict[str, str]:
 def _show(data: dict[str, Any]) -> None:
     """The tables: all figures overall, then the main ones of every clip."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = commands.console()
     overall, clips = data["overall"], data["clips"]
     table = Table(title="overall, 95 % confidence", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("", "", *(f"{origin} ({found['episodes']})" for origin, found in overall.items())):

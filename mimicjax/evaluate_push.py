@@ -196,12 +196,12 @@ def _ids(names: tuple[str, ...], bodies: list[str]) -> Any:
 def _show(sweeps: list[Sweep]) -> None:
     """The table of 50 % and 90 % levels over all headings, or where there are none, of single directions."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
+    from mimicjax import commands
     from mimicjax.run.push import fit, report
 
-    console = Console()
+    console = commands.console()
     table = Table(title="pushes survived, 95 % confidence", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("body", "direction", "push", *(f"{s.label}: {100 * q:.0f} %" for s in sweeps for q in fit.SHARES)):
         table.add_column(column)
