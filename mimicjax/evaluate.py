@@ -217,7 +217,7 @@ def _film(build: Any, loaded: Restored, options: argparse.Namespace) -> None:
 
 def _failure(world: World, took: Recording) -> str:
     """How a filmed episode failed; empty if it did not."""
-    import numpy as np
+    import jax.numpy as jnp
 
     from mimicjax.env import terminations
     from mimicjax.robot.kinematics import pose_of
@@ -225,7 +225,7 @@ def _failure(world: World, took: Recording) -> str:
 
     if took.done != FAILED:
         return ""
-    still = np.zeros(world.robot.nv)
+    still = jnp.zeros(world.robot.nv)
     pose, reference = (pose_of(world.robot, qpos[int(took.length)], still) for qpos in (took.qpos, took.reference))
     env = world.settings.env
     return terminations.reason(world.robot, env.terminations, env.observations, pose, reference)
