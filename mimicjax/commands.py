@@ -6,10 +6,15 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mimicjax
 from mimicjax.errors import UserError
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDE = 300  # columns
 SHORT = {"engine": "engine.name"}  # flags that stand for a longer key
 
 
@@ -24,6 +29,13 @@ def main(name: str, function: Callable[[Sequence[str]], int | None], argv: Seque
     except KeyboardInterrupt:
         print(f"mimicjax.{name}: interrupted", file=sys.stderr)
         return 130
+
+
+def console() -> Console:
+    """Standard output for tables; where it is no terminal, wide enough that none is wrapped."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else WIDE)
 
 
 def fit_threads(engine: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -12,6 +13,8 @@ from mimicjax import commands, evaluate_push
 from mimicjax.errors import UserError
 
 if TYPE_CHECKING:
+    from mimicjax.build import World
+    from mimicjax.run.episodes import Recording
     from mimicjax.run.restored import Restored
 
 EPISODES = 64
@@ -139,10 +142,9 @@ def _versions(packages: Iterable[str]) -> dict[str, str]:
 def _show(data: dict[str, Any]) -> None:
     """The tables: all figures overall, then the main ones of every clip."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = commands.console()
     overall, clips = data["overall"], data["clips"]
     table = Table(title="overall, 95 % confidence", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("", "", *(f"{origin} ({found['episodes']})" for origin, found in overall.items())):
@@ -193,20 +195,40 @@ def _film(build: Any, loaded: Restored, options: argparse.Namespace) -> None:
     from mimicjax.engine import scene
     from mimicjax.env.env import poses_at
     from mimicjax.robot.kinematics import qpos_of
-    from mimicjax.run import episodes, video
+    from mimicjax.run import episodes, progress, video
 
     world = loaded.world
+    name, dt = world.clips[0].name, world.calm.dt
+    print(f"filming {name}: first its episode is run", flush=True)
     reference = lambda motion, clip, time: qpos_of(world.robot, poses_at(world.robot, motion, clip, time))[0]  # noqa: E731
     film = jax.jit(episodes.record(world.calm, build.engine(world, 1), world.settings.learn, reference))
     key = jax.random.key(options.seed)
     took = jax.device_get(film(loaded.agent, world.motion, key, jnp.int32(0), jnp.float32(0)))
     rows, model = slice(0, int(took.length) + 1), scene.build(world.robot, world.settings.engine)
-    print(f"filming {world.clips[0].name}, {took.length * world.calm.dt:.1f} s", flush=True)
+    failure = _failure(world, took)
+    print(f"filming {name}, {took.length * dt:.1f} s{': ' if failure else ''}{failure}", flush=True)
     frames = video.render(
-        model, took.qpos[rows], took.reference[rows], world.calm.dt, options.reference, world.clips[0].name
-    )
+        model, took.qpos[rows], took.reference[rows], dt, options.reference, name, failure,
+        watch=lambda frames: progress.watched(frames, "frames", sys.stderr),
+    )  # fmt: skip
     video.write(options.video, frames, world.settings.engine.control_freq)
     print(options.video)
+
+
+def _failure(world: World, took: Recording) -> str:
+    """How a filmed episode failed; empty if it did not."""
+    import jax.numpy as jnp
+
+    from mimicjax.env import terminations
+    from mimicjax.robot.kinematics import pose_of
+    from mimicjax.types import FAILED
+
+    if took.done != FAILED:
+        return ""
+    still = jnp.zeros(world.robot.nv)
+    pose, reference = (pose_of(world.robot, qpos[int(took.length)], still) for qpos in (took.qpos, took.reference))
+    env = world.settings.env
+    return terminations.reason(world.robot, env.terminations, env.observations, pose, reference)
 
 
 if __name__ == "__main__":

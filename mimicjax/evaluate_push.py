@@ -152,7 +152,8 @@ def _run(
 ) -> list[Any]:
     """The curves of all parts of a sweep, in order."""
     from mimicjax import build
-    from mimicjax.run.push import progress
+    from mimicjax.run.progress import Progress
+    from mimicjax.run.push import memory
     from mimicjax.run.push import sweep as running
 
     world = loaded.world
@@ -172,14 +173,14 @@ def _run(
         )  # fmt: skip
 
     made, parts = compiled(1), 1
-    budget = progress.free_memory()
+    budget = memory.free()
     if budget and made.bytes > MEMORY_SHARE * budget:
         parts = running.parts(len(whole.clip), made.bytes, int(MEMORY_SHARE * budget))
         print(f"note: {made.bytes / 2**30:.1f} GiB are needed and {budget / 2**30:.1f} GiB are free: {parts} equal parts,"
               " one after the other")  # fmt: skip
         made = compiled(parts)
     found = []
-    with progress.Progress(len(whole.clip), parts, steps, env.dt, sys.stderr) as bar:
+    with Progress(len(whole.clip) * steps, parts, steps, sys.stderr) as bar:
         for number in range(parts):
             plan = running.part_of(whole, number, parts)
             tell = lambda done, number=number: bar.update(number, done)  # noqa: E731
@@ -196,12 +197,12 @@ def _ids(names: tuple[str, ...], bodies: list[str]) -> Any:
 def _show(sweeps: list[Sweep]) -> None:
     """The table of 50 % and 90 % levels over all headings, or where there are none, of single directions."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
+    from mimicjax import commands
     from mimicjax.run.push import fit, report
 
-    console = Console()
+    console = commands.console()
     table = Table(title="pushes survived, 95 % confidence", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("body", "direction", "push", *(f"{s.label}: {100 * q:.0f} %" for s in sweeps for q in fit.SHARES)):
         table.add_column(column)

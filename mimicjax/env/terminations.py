@@ -51,6 +51,17 @@ def make(robot: Robot, settings: TerminationSettings, observations: ObservationS
     return lambda pose, ref: jnp.any(jnp.stack([jnp.asarray(False), *(test(pose, ref) for test in tests)]))
 
 
+def reason(
+    robot: Robot, settings: TerminationSettings, observations: ObservationSettings, pose: Pose, ref: Pose
+) -> str:
+    """In words, why an episode failed that failed in this pose: it fell, or left the reference; else only that it failed."""
+    if settings.early and settings.fall and fall(robot)(pose, ref):
+        return "fell"
+    if settings.early and settings.pose and strayed(robot, observations, settings.pose_distance)(pose, ref):
+        return "left the reference"
+    return "failed"  # physics became unstable
+
+
 def tracking_errors(pose: Pose, ref: Pose) -> dict[str, jax.Array]:
     """MimicKit's seven errors (m, rad, m, rad, rad/s, m/s, rad/s), root-relative positions in world axes."""
     own, its = pose.body_pos - pose.root_pos, ref.body_pos - ref.root_pos

@@ -18,6 +18,7 @@ from mimicjax.motion.files import read_clip, write_clip
 from mimicjax.motion.make import MAKERS, make
 from mimicjax.motion.view import view
 from mimicjax.robot.load import load
+from mimicjax.run.progress import watched
 
 NAME = "python -m mimicjax.motion"
 
@@ -85,7 +86,8 @@ def _check(args: argparse.Namespace) -> int:
 
 def _view(args: argparse.Namespace) -> int:
     robot = load(args.robot)
-    view(robot, read_clip(args.files[0], robot), args.out)
+    watch = lambda times: watched(times, "frames", sys.stderr)  # noqa: E731
+    view(robot, read_clip(args.files[0], robot), args.out, watch)
     print(args.out)
     return 0
 

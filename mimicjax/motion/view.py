@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -16,9 +17,10 @@ VIDEO, PICTURE = (".mp4", ".gif"), (".png", ".jpg")
 RATE = 30  # frames per second of a video
 CELLS, LOOPS = 8, 3  # moments in a picture; rounds of a loop in a video
 AZIMUTHS = (90.0, 180.0)  # degrees: from the right side, from the front
+Watch = Callable[[list[float]], Iterable[float]]  # sees the times as they are drawn
 
 
-def view(robot: Robot, clip: Clip, out: Path) -> None:
+def view(robot: Robot, clip: Clip, out: Path, watch: Watch = iter) -> None:
     """Draw a clip to `out`: a video from the side and the front, or the same views of a few moments side by side."""
     if out.suffix not in VIDEO + PICTURE:
         raise UserError(f"{out}: unknown suffix {out.suffix!r}; a view ends in {', '.join(VIDEO + PICTURE)}")
@@ -26,7 +28,7 @@ def view(robot: Robot, clip: Clip, out: Path) -> None:
     times = np.arange(0.0, clip.duration * (LOOPS if clip.loop == WRAP else 1), 1.0 / RATE)
     if out.suffix in PICTURE:
         times = np.linspace(0.0, clip.duration, CELLS, endpoint=clip.loop != WRAP)
-    images = draw(robot, qpos, clip, times)
+    images = draw(robot, qpos, clip, watch(times.tolist()))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.suffix in PICTURE:
@@ -37,7 +39,7 @@ def view(robot: Robot, clip: Clip, out: Path) -> None:
         raise UserError(f"{out}: cannot be written: {error.strerror or error}") from None
 
 
-def draw(robot: Robot, qpos: np.ndarray, clip: Clip, times: np.ndarray) -> list[list[np.ndarray]]:
+def draw(robot: Robot, qpos: np.ndarray, clip: Clip, times: Iterable[float]) -> list[list[np.ndarray]]:
     """For each time (s) the views of AZIMUTHS, each [H,W,3] uint8."""
     model = mujoco.MjModel.from_xml_path(str(robot.xml))
     data, camera, images = mujoco.MjData(model), mujoco.MjvCamera(), []

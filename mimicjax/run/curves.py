@@ -10,13 +10,17 @@ from typing import Any
 import numpy as np
 
 from mimicjax.files import replace_file
+from mimicjax.run.display import short
 
 Curves = dict[str, np.ndarray]  # label -> value per row
+REWARD = "reward per step"
+ERRORS = {"bodies, about the root": "Body_Pos_Err", "root": "Root_Pos_Err"}
+SHORT = 0.2  # of a usual row's samples; training's figures of a row with fewer are noise
 
 
 def draw(folder: Path) -> None:
     """Draw episode length, reward per step, tracking errors and speed against samples and minutes."""
-    table = read(folder / "metrics.jsonl")
+    table = without_short_rows(read(folder / "metrics.jsonl"))
     if not table:
         return
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # no pyplot: it would choose a window system
@@ -25,12 +29,13 @@ def draw(folder: Path) -> None:
     axes = {"samples": table["Samples"], "minutes": table.get("Wall_Time", np.zeros(0)) * 60}
     panels: dict[str, Callable[[Curves], Curves]] = {
         "episode length (control steps)": _lengths,
-        "reward per step": _rewards,
-        "tracking error (m, rad, 1/s)": _errors,
+        REWARD: _rewards,
+        "tracking error in tests (mm)": _errors,
         "samples per second": _speed,
     }
     figure = Figure(figsize=(16, 7), layout="constrained")
     FigureCanvasAgg(figure)
+    figure.suptitle(folder.resolve().name)
     grid = figure.subplots(len(axes), len(panels), squeeze=False)
     for row, (unit, x) in zip(grid, axes.items(), strict=True):
         for axis, (title, of) in zip(row, panels.items(), strict=True):
@@ -56,7 +61,19 @@ def read(path: Path) -> Curves:
     return {name: np.array([row.get(name) for row in found], dtype=float) for name in names}
 
 
+def without_short_rows(table: Curves) -> Curves:
+    """The table, with NaN for what training measured in rows of few samples, such as the one that Ctrl-C makes."""
+    if not table:
+        return table
+    covered = np.diff(table["Samples"], prepend=0.0)
+    few = covered < SHORT * np.nanmedian(covered)
+    training = ("Train_", "Disc_", "Samples_Per_Second")
+    return {name: np.where(few, np.nan, y) if name.startswith(training) else y for name, y in table.items()}
+
+
 def _panel(axis: Any, x: np.ndarray, curves: Curves, unit: str, title: str) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
     for label, y in curves.items():
         if len(x) == len(y):
             seen = np.isfinite(x) & np.isfinite(y)
@@ -64,9 +81,14 @@ def _panel(axis: Any, x: np.ndarray, curves: Curves, unit: str, title: str) -> N
     axis.set_xlabel(unit)
     axis.set_title(title, fontsize=10)
     axis.grid(alpha=0.3)
-    axis.ticklabel_format(axis="y", useOffset=False)
-    if curves:
-        axis.legend(fontsize=6, framealpha=0.5, ncols=2 if len(curves) > 4 else 1)
+    axis.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))  # so few that their labels do not touch
+    for side in (axis.xaxis, axis.yaxis):
+        side.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    if title != REWARD:
+        axis.set_ylim(0.0, 1.03 * axis.get_ylim()[1])  # else a speed that hardly changes looks wild
+    axis.set_xlim(left=0.0)
+    if len(curves) > 1:
+        axis.legend(fontsize=8, framealpha=0.5)
 
 
 def _lengths(table: Curves) -> Curves:
@@ -77,11 +99,14 @@ def _lengths(table: Curves) -> Curves:
 def _rewards(table: Curves) -> Curves:
     lengths = _lengths(table)
     names = {label: f"{label.capitalize()}_Return" for label in lengths}
-    return {label: _ratio(table[name], lengths[label]) for label, name in names.items() if name in table}
+    found = {label: _ratio(table[name], lengths[label]) for label, name in names.items() if name in table}
+    if "Disc_Reward_Mean" in table:
+        found["discriminator's, train"] = table["Disc_Reward_Mean"]
+    return found
 
 
 def _errors(table: Curves) -> Curves:
-    return {name: values for name, values in table.items() if name.endswith("_Err")}
+    return {label: 1e3 * table[name] for label, name in ERRORS.items() if name in table}
 
 
 def _speed(table: Curves) -> Curves:

@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
-SHOWN = {  # label -> the first of these columns that a row has, format
-    "episode": (("Test_Episode_Length", "Train_Episode_Length"), "{:.0f} steps"),
-    "reward/step": (("Test_Reward_Per_Step", "Train_Reward_Per_Step"), "{:.3f}"),
-    "error": (("Body_Pos_Err", "Root_Pos_Err"), "{:.3f} m"),
-}
+BAR = 10  # columns
+FIGURES = ("episode", "reward/step", "error")
+NARROW = ("reward/step", "iteration", "minutes", "speed", "error")  # what a line too long leaves out, in this order
 
 
 class Display:
     """Shows how far a run is; use as a context manager.
+
+    A log row leaves a line with the figures of its test; the bar, which goes when the run ends, has those of training.
 
     max_samples, max_minutes, max_iterations: the budget, 0 or None for no limit; with several, whichever ends first.
     samples, minutes, iteration: where the run starts (a resumed run is not at zero). stream: None takes stdout;
@@ -41,9 +41,13 @@ class Display:
         self.clock, self.begin = clock, clock()
         self.now = self.first = (samples, minutes, iteration)
         self.rate = math.nan  # samples/s since the last update
-        self.last = (self.begin, samples)
-        self.seen: dict[str, float] = {}  # latest value of every column
+        self.last: tuple[float, int] | None = None  # s, samples; before the first update, programs were compiled
+        self.training: dict[str, str] = {}  # the latest figures of training
         self.progress = self._make_bar() if (self.stream.isatty() if bar is None else bar) else None
+
+    def _margin(self) -> int:
+        """Columns of a terminal that are taken before the text: by the spinner, and the bar of a run with a budget."""
+        return 2 + (BAR + 1 if math.isfinite(min(self.budget)) else 0)
 
     def _make_bar(self) -> Any:
         from rich.console import Console
@@ -51,8 +55,9 @@ class Display:
 
         columns = [SpinnerColumn(), TextColumn("{task.description}", markup=False)]
         if math.isfinite(min(self.budget)):
-            columns.insert(1, BarColumn(bar_width=10))
-        progress = Progress(*columns, console=Console(file=self.stream, force_terminal=True), auto_refresh=False)
+            columns.insert(1, BarColumn(bar_width=BAR))
+        console = Console(file=self.stream, force_terminal=True)
+        progress = Progress(*columns, console=console, auto_refresh=False, transient=True)
         self.task = progress.add_task("starting", total=1.0)
         return progress
 
@@ -70,20 +75,21 @@ class Display:
     ) -> None:
         """Tell how far the run is; call as often as you like. row: the latest figures; logged: they are a log row."""
         now = self.clock()
-        if samples > self.last[1] and now > self.last[0]:
+        if self.last and samples > self.last[1] and now > self.last[0]:
             self.rate = (samples - self.last[1]) / (now - self.last[0])
+        if self.last is None or samples > self.last[1]:
             self.last = (now, samples)
-        told = (row or {}).get("Samples_Per_Second", math.nan)
-        if math.isfinite(told):  # without the tests and checkpoints between the two looks at the clock
-            self.rate = told
+        row = row or {}
+        if "Samples_Per_Second" in row:  # without compilation, tests and checkpoints; not known of the first iteration
+            self.rate = row["Samples_Per_Second"] or math.nan
         self.now = (samples, minutes, iteration)
-        if row is not None:
-            self.seen.update({name: float(value) for name, value in {**row, **_per_step(row)}.items()})
+        self.training |= figures(row, "Train", errors=not logged)  # errors of a log row are those of its test
+        if row and logged:
+            self.message(self.text("test", figures(row, "Test")))
         if self.progress:
-            self.progress.update(self.task, completed=self.fraction() or 0.0, description=self.text(compact=True))
+            live = self.text("train", self.training, self.progress.console.width - self._margin())
+            self.progress.update(self.task, completed=self.fraction() or 0.0, description=live)
             self.progress.refresh()
-        elif row is not None and logged:
-            print(self.text(), file=self.stream, flush=True)
 
     def message(self, text: str) -> None:
         """Print a line (above the bar)."""
@@ -106,23 +112,28 @@ class Display:
                 left.append(max(most - at, 0.0) * passed / (at - first))
         return min(left) if left else None
 
-    def text(self, compact: bool = False) -> str:
-        """The state of the run in a line; compact leaves room for a bar in 80 columns."""
+    def text(self, source: str, found: Mapping[str, str], width: float = math.inf) -> str:
+        """The state of the run in a line; where that is longer than `width`, fewer words, then without NARROW.
+
+        source: test or train, whose figures were found.
+        """
+        forms = [(False, 0), *((True, leave) for leave in range(len(NARROW) + 1))]
+        lines = [self._line(source, found, brief, NARROW[:leave]) for brief, leave in forms]
+        return next((line for line in lines if len(line) <= width), lines[-1])
+
+    def _line(self, source: str, found: Mapping[str, str], brief: bool, leave: tuple[str, ...]) -> str:
         samples, minutes, iteration = self.now
-        parts = [] if compact else [f"iteration {iteration}"]
-        parts.append(f"{short(samples)}{self._of(0, short)} samples".removesuffix(" samples" if compact else ""))
-        if not compact or math.isfinite(self.budget[1]):
-            parts.append(f"{minutes:.1f}{self._of(1, '{:g}'.format)} min")
-        if math.isfinite(self.rate):
-            parts.append(f"{short(self.rate)}/s")
         eta = self.eta()
-        if eta is not None:
-            parts.append(f"{duration(eta)} left")
-        for label, (names, form) in SHOWN.items():
-            value = next((self.seen[n] for n in names if math.isfinite(self.seen.get(n, math.nan))), None)
-            if value is not None:
-                parts.append(f"{'' if compact and ' ' in form else label + ' '}{form.format(value)}")
-        return " | ".join(parts)
+        parts = {
+            "iteration": f"{'iter' if brief else 'iteration'} {iteration}",
+            "samples": f"{short(samples)}{self._of(0, short)}{'' if brief else ' samples'}",
+            "minutes": f"{minutes:.1f}{self._of(1, '{:g}'.format)} min",
+            "speed": f"{short(self.rate)}/s" if math.isfinite(self.rate) else "-/s",
+            "left": "" if eta is None else f"{duration(eta)} left",
+        }
+        shown = ", ".join(f"{label} {found[label]}" for label in FIGURES if label in found and label not in leave)
+        parts["figures"] = f"{source}: {shown}" if shown else ""
+        return " | ".join(part for name, part in parts.items() if part and name not in leave)
 
     def _of(self, which: int, form: Callable[[float], str]) -> str:
         most = self.budget[which]
@@ -145,8 +156,15 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
 
 
-def _per_step(row: Mapping[str, Any]) -> dict[str, float]:
-    pairs = {kind: (row.get(f"{kind}_Return"), row.get(f"{kind}_Episode_Length")) for kind in ("Test", "Train")}
-    return {
-        f"{kind}_Reward_Per_Step": a / b for kind, (a, b) in pairs.items() if a is not None and b is not None and b > 0
-    }
+def figures(row: Mapping[str, Any], kind: str, errors: bool = True) -> dict[str, str]:
+    """The figures of a row that a line shows, label -> text. kind: Test or Train; errors: the row's are of that kind."""
+    length, total = (float(row.get(f"{kind}_{name}", math.nan)) for name in ("Episode_Length", "Return"))
+    error = float(row.get("Body_Pos_Err", math.nan))
+    found = {}
+    if length > 0:  # else no episode ended
+        found["episode"] = f"{length:.0f} steps"
+        if math.isfinite(total):
+            found["reward/step"] = f"{total / length:.3f}"
+    if errors and math.isfinite(error):
+        found["error"] = f"{error:.3f} m"
+    return found

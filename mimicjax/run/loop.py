@@ -124,9 +124,9 @@ def _train(training: Training, out: Path, resume: bool, notes: tuple[str, ...]) 
             session.advance()
         if session.done > session.saved:
             session.output()
-        if interrupt.asked:
-            display.message(f"stopped at iteration {session.done}; go on with: python -m mimicjax.train --resume {out}")
-        return not interrupt.asked
+    if interrupt.asked:  # said when the live line is gone, so as to be the last that stands there
+        display.message(f"stopped at iteration {session.done}; go on with: python -m mimicjax.train --resume {out}")
+    return not interrupt.asked
 
 
 def _budget(settings: RunSettings) -> str:
@@ -233,13 +233,13 @@ class _Session:
         row |= {k: v for k, v in means.items() if k.startswith("reward_") or k == "failure_rate"}
         row |= push_log.columns(means, self.counted * self.per)
         row["Unstable"] = int(means.get("unstable_sum", 0))
-        row["Samples_Per_Second"] = self.counted * self.per / self.seconds if self.seconds else 0.0
+        row["Samples_Per_Second"] = self.counted * self.per / self.seconds if self.seconds else math.nan
         return row
 
 
 def _row_of(stats: dict[str, float]) -> dict[str, float]:
     """The columns of a display line between log rows."""
-    count = max(stats["episodes"], 1.0)
+    count = stats["episodes"] or math.nan  # no episode ended: nothing new about episodes
     return {
         "Train_Episode_Length": stats["episode_length_sum"] / count, "Train_Return": stats["episode_return_sum"] / count,
         "Body_Pos_Err": stats["Body_Pos_Err"],

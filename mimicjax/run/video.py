@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ BESIDE = np.array([0.2, 0.5, 0.95, 1.0], np.float32)
 TURN = 28.0  # degrees from the pure side view towards the robot's front
 DISTANCE, APART = 2.3, 0.95  # in robot heights: camera from robot, robot from reference beside it
 MOST_GEOMS = 4000
+HOLD = 1.0  # s that the last picture of a failed episode stays, so that one can read why
 
 
 def check(path: Path) -> None:
@@ -60,12 +61,14 @@ def write(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
 
 def render(
     model: mujoco.MjModel, qpos: np.ndarray, reference: np.ndarray, dt: float,
-    style: str = "ghost", caption: str = "", size: tuple[int, int] = SIZE,
+    style: str = "ghost", caption: str = "", failure: str = "", size: tuple[int, int] = SIZE,
+    watch: Callable[[range], Iterable[int]] = iter,
 ) -> Iterator[np.ndarray]:  # fmt: skip
     """Pictures [height,width,3] of the robot at qpos [T,nq] with the reference at [T,nq], dt s apart.
 
-    model: of engine.scene.build; its visual settings are changed. style: ghost, beside or none. Raises UserError
-    for another style, or if there is no OpenGL.
+    model: of engine.scene.build; its visual settings are changed. style: ghost, beside or none. failure: how the
+    episode failed; the last picture then says it, and stays for HOLD. watch: sees the frames as they are drawn.
+    Raises UserError for another style, or if there is no OpenGL.
     """
     if style not in REFERENCES:
         raise UserError(f"--reference {style}: allowed are {', '.join(REFERENCES)}")
@@ -73,13 +76,15 @@ def render(
     robot, other = mujoco.MjData(model), mujoco.MjData(model)
     scene, stage = mujoco.MjvScene(model, MOST_GEOMS), _Stage(model, qpos, reference, dt, style)
     with Canvas(model, width, height) as canvas:
-        for frame in range(len(qpos)):
+        for frame in watch(range(len(qpos))):
             _pose(model, robot, qpos[frame])
             stage.update(scene, robot, frame)
             if style != "none":
                 _pose(model, other, reference[frame], stage.shift)
                 _add(model, other, scene, GHOST if style == "ghost" else BESIDE)
-            yield canvas.draw(scene, f"{caption} {frame * dt:5.2f} s".strip())
+            last = bool(failure) and frame == len(qpos) - 1
+            words = f"{caption} {frame * dt:5.2f} s".strip() + (f": {failure}" if last else "")
+            yield from [canvas.draw(scene, words)] * (1 + (round(HOLD / dt) if last else 0))
 
 
 def _pose(model: mujoco.MjModel, data: mujoco.MjData, qpos: np.ndarray, shift: np.ndarray | float = 0.0) -> None:

@@ -147,6 +147,9 @@ def test_tracking_errors(simulated, reference, golden):
 def test_largest_body_distance(settings, largest, margin, g1, simulated, reference):
     failed = terminations.strayed(g1, settings, largest + margin)(simulated, reference)
     assert bool(failed) == (margin < 0)
+    distance = TerminationSettings(pose_distance=largest + margin)
+    words = terminations.reason(g1, distance, settings, simulated, reference)
+    assert words == ("left the reference" if margin < 0 else "failed")
 
 
 @pytest.fixture(scope="module")
@@ -166,3 +169,4 @@ def test_falls(body, depth, falls, clearance, g1, reference):
     pose = reference._replace(root_pos=reference.root_pos + down, body_pos=reference.body_pos + down)
     robot = dataclasses.replace(g1, contact_bodies=np.asarray(may))
     assert bool(jax.jit(terminations.make(robot, TerminationSettings(pose=False), GLOBAL))(pose, pose)) == falls
+    assert terminations.reason(robot, TerminationSettings(), GLOBAL, pose, pose) == ("fell" if falls else "failed")

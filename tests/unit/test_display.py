@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import math
+import re
 
 import pytest
 
-from mimicjax.run.display import Display, duration, short
+from mimicjax.run.display import Display, duration, figures, short
 
 ROW = {"Test_Return": 30.0, "Test_Episode_Length": 60.0, "Body_Pos_Err": 0.0512, "Train_Episode_Length": 50.0}
+LIVE = {"Train_Return": 30.044, "Train_Episode_Length": 74.0, "Body_Pos_Err": 0.051}
 
 
 class Clock:
@@ -33,24 +36,71 @@ def test_plain_lines_come_with_log_rows_only():
         display.update(2_000_000, 1.7, 20, ROW)
         display.message("saved")
     assert stream.getvalue() == (
-        "iteration 20 | 2M/4M samples | 1.7 min | 20k/s | 2 min left | episode 60 steps | "
-        "reward/step 0.500 | error 0.051 m\nsaved\n"
+        "iteration 20 | 2M/4M samples | 1.7 min | 20k/s | 2 min left | test: episode 60 steps, "
+        "reward/step 0.500, error 0.051 m\nsaved\n"
     )
 
 
-def test_the_bar_prints_no_lines_of_its_own():
-    display, clock, stream = make(4e6, bar=True)
+def screen(text: str) -> list[str]:
+    """What a terminal shows of a stream: the control codes by which rich overwrites and erases lines are obeyed."""
+    lines, at = [""], 0
+    for code, char in re.findall(r"\x1b\[([0-9;?]*[A-Za-z])|([^\x1b])", text):
+        if code.endswith("A"):
+            at -= int(code[:-1])
+        elif code == "2K" or char == "\r":
+            lines[at] = "" if code else lines[at]
+        elif char == "\n":
+            at += 1
+            lines += [""] * (at + 1 - len(lines))
+        else:
+            lines[at] += char
+    return [line for line in lines if line]
+
+
+def test_a_terminal_keeps_the_log_rows_and_the_live_line_goes_with_the_run(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    display, clock, stream = make(bar=True)
     with display:
         clock.now += 50
-        display.update(1_000_000, 0.8, 10, ROW)
+        display.update(250_000, 0.8, 61, LIVE, logged=False)
+        display.update(250_000, 0.8, 61, {**ROW, "Samples_Per_Second": 5000.0})
         display.message("[saved] checkpoint")
-    text = stream.getvalue()
-    assert (
-        "1M/4M | 20k/s | 2 min left | 60 steps | reward/step 0.500 | 0.051 m" in text
-        and "[saved] checkpoint" in text
-        and "━" in text
-    )
+        clock.now += 50
+        display.update(975_000, 3.2, 238, LIVE, logged=False)
+        *above, live = screen(stream.getvalue())
+        assert above == [
+            "iteration 61 | 250k samples | 0.8 min | 5k/s | test: episode 60 steps, reward/step 0.500, error 0.051 m",
+            "[saved] checkpoint",
+        ]
+        figures = "train: episode 74 steps, reward/step 0.406, error 0.051 m"
+        assert live[2:].rstrip() == f"iter 238 | 975k | 3.2 min | 14.5k/s | {figures}"
+    display.message("stopped at iteration 238")
+    assert screen(stream.getvalue()) == [*above, "stopped at iteration 238"]
+
+
+def test_a_budget_draws_a_bar_and_a_narrow_terminal_shows_less(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    display, clock, stream = make(4e6, bar=True)
+    with display:
+        for samples in (500_000, 1_000_000):
+            clock.now += 25
+            display.update(samples, 0.8, 10, LIVE, logged=False)
+        live = screen(stream.getvalue())[-1]
+    assert "━" in live and "1M/4M | 20k/s | 2 min left | train: episode 74 steps, error 0.051 m" in live
     assert display.progress and display.progress.tasks[0].completed == 0.25
+
+
+def test_figures_of_tests_and_of_training_are_not_mixed():
+    assert figures(ROW, "Test") == {"episode": "60 steps", "reward/step": "0.500", "error": "0.051 m"}
+    assert figures(ROW, "Train", errors=False) == {"episode": "50 steps"}
+    assert figures({"Train_Episode_Length": math.nan, "Train_Return": math.nan}, "Train") == {}  # no episode ended
+
+
+def test_an_unknown_speed_is_said_to_be_unknown():
+    display, clock, stream = make(None, None, 1)
+    clock.now += 20
+    display.update(4096, 0.3, 1, {**ROW, "Samples_Per_Second": math.nan})  # one iteration, which was compiled meanwhile
+    assert "iteration 1 | 4.1k samples | 0.3 min | -/s | 0 s left | test: " in stream.getvalue()
 
 
 def test_a_stream_that_is_no_terminal_gets_lines():
@@ -80,7 +130,10 @@ def test_budgets(budget, fraction, left, bar):
 
 def test_a_resumed_run_counts_its_own_time():
     display, clock, _ = make(4000, samples=2000)
-    clock.now += 10
+    clock.now += 5
+    display.update(2500, 0.5, 3)
+    assert math.isnan(display.rate)  # it may have compiled
+    clock.now += 5
     display.update(3000, 1.0, 5)
     assert display.rate == 100 and display.eta() == 10 and display.fraction() == 0.75
 

@@ -217,6 +217,19 @@ def test_the_reference_is_in_the_picture_and_the_camera_follows():
         picture("both", 0.0)
 
 
+def test_the_last_picture_of_a_failed_episode_says_so_and_stays():
+    if not drawable():
+        pytest.skip("no OpenGL here")
+    robot, seen = load("g1"), []
+    qpos = np.tile(robot.start_qpos, (2, 1)).astype(np.float64)
+    watch = lambda frames: (seen.append(frame) or frame for frame in frames)  # noqa: E731
+    model = scene.build(robot, EngineSettings())
+    first, last, *held = video.render(model, qpos, qpos, 1 / 30, "none", "walk", "fell", size=(320, 112), watch=watch)
+    assert seen == [0, 1] and len(held) == 30 and all(np.array_equal(last, image) for image in held)
+    words = np.abs(first.astype(int) - last)[:40].sum(-1) > 100
+    assert words[:, 160:].sum() > 20 and np.abs(first.astype(int) - last)[60:].max() < 60  # only the caption is longer
+
+
 def test_a_robot_without_light_and_floor_texture_is_drawn_all_the_same(tmp_path):
     if not drawable():
         pytest.skip("no OpenGL here")

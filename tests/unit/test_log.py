@@ -127,6 +127,19 @@ def test_curves(tmp_path):
     assert np.array_equal(curves._rewards(columns)["test"], [0.5, 0.5])
     assert np.array_equal(curves._rewards(columns)["train"], [np.nan, 0.5], equal_nan=True)
     assert np.allclose(curves._speed(columns)["all"], 1000 / 6)
+    assert np.array_equal(curves._errors(columns)["bodies, about the root"], [np.nan, 100.0], equal_nan=True)
+
+
+def test_curves_of_training_leave_out_rows_of_few_samples():
+    table = {
+        "Samples": np.array([50.0, 100.0, 109.0, 119.0, 169.0, 219.0]),  # 9 and 10 samples about a Ctrl-C
+        "Train_Return": np.ones(6), "Disc_Reward_Mean": np.ones(6), "Test_Return": np.ones(6),
+    }  # fmt: skip
+    found = curves.without_short_rows(table)
+    gone = [False, False, True, False, False, False]  # a fifth of the usual 50 is 10
+    assert np.isnan(found["Disc_Reward_Mean"]).tolist() == np.isnan(found["Train_Return"]).tolist() == gone
+    assert np.array_equal(found["Test_Return"], table["Test_Return"]) and curves.without_short_rows({}) == {}
+    assert "discriminator's, train" in curves._rewards(found)
 
 
 def test_what_cannot_be_written_is_said(tmp_path):

@@ -149,6 +149,14 @@ def test_pictures_are_drawn_and_not_empty(two, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == names  # nothing half written stays
 
 
+def test_the_polar_plot_names_the_directions_that_were_measured(two):
+    whole, four = figures.polar(two[:1], "N s"), figures.polar(two[:1], "N")  # sustained pushes drive it four ways
+    names = [[text.get_text().replace("\n", "_") for text in f.axes[0].get_xticklabels()] for f in (whole, four)]
+    assert names[0] == list(cells.HEADINGS)
+    assert [name for name in names[1] if name] == list(cells.HEADINGS[::2]) and len(names[1]) == 8
+    assert "only the named" in four.get_suptitle() and "only the named" not in whole.get_suptitle()
+
+
 def test_nobody_standing_at_the_onset_gives_no_threshold_and_no_crash(tmp_path):
     kinds = [Cell("torso_link", d, 0.2, x) for d in ("forward", "left") for x in LEVELS]
     found = example("weak", 20.0, kinds)

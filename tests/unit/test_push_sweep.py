@@ -19,7 +19,8 @@ from mimicjax.learn import actor_critic
 from mimicjax.motion import library
 from mimicjax.robot import kinematics
 from mimicjax.robot.load import load
-from mimicjax.run.push import cells, profile, progress, sweep
+from mimicjax.run import progress
+from mimicjax.run.push import cells, profile, sweep
 from mimicjax.run.push.cells import FOREVER, Cell, Plan
 from mimicjax.settings import ActionSettings, EngineSettings, EnvSettings, LearnSettings, ObservationSettings
 from mimicjax.types import CLAMP, WRAP, Clip, Engine
@@ -206,7 +207,7 @@ def test_built_in_profiles_fit_the_g1_and_leave_out_torques_on_welded_bodies(g1)
 
 def test_progress_in_plain_lines():
     now, stream = [0.0], io.StringIO()
-    bar = progress.Progress(1000, 2, 90, 1 / 30, stream, clock=lambda: now[0])
+    bar = progress.Progress(90_000, 2, 90, stream, clock=lambda: now[0])
     for seconds, part, done in ((2.0, 0, 9), (3.0, 0, 18), (20.0, 0, 90), (40.0, 1, 90)):
         now[0] = seconds
         bar.update(part, done)
@@ -215,6 +216,13 @@ def test_progress_in_plain_lines():
         "part 1 of 2, 5 % of 90k control steps, 2.25k/s, 38 s left", "part 1 of 2, 50 % of 90k control steps, 2.25k/s, 20 s left",
         "part 2 of 2, 100 % of 90k control steps, 2.25k/s, took 40 s",
     ]  # fmt: skip
+
+
+def test_progress_of_items_that_are_watched():
+    stream = io.StringIO()
+    assert list(progress.watched(range(3), "frames", stream)) == [0, 1, 2]
+    first, last = stream.getvalue().splitlines()
+    assert first.startswith("33 % of 3 frames") and last.startswith("100 % of 3 frames") and ", took 0 s" in last
 
 
 def test_episodes_end_with_their_time_and_nobody_begins_anew():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,11 @@ def _figure(width: float, height: float) -> Any:
     return figure
 
 
+def _fold(title: str, figure: Any) -> str:
+    """A title in lines that are no wider than the figure."""
+    return textwrap.fill(title, int(11 * figure.get_figwidth()))
+
+
 def heat(sweeps: Sequence[Sweep], body: str) -> Any:
     """Survival of pushes on a body: directions down, levels across; a column a duration, a row a run (and the difference)."""
     cells = [cell for cell in sweeps[0].cells if cell["body"] == body]
@@ -71,9 +76,9 @@ def heat(sweeps: Sequence[Sweep], body: str) -> Any:
                 gap = *grids[0][:2], grids[1][2] - grids[0][2], None
                 _map(axes[k * down + 2, column], gap, panel, "second − first", True)
     _scales(figure, axes, down > 1)
-    about = f"{body}: survival in % and its 95 % interval, {cells[0]['episodes']} episodes a cell"
-    title = f"{sweeps[0].label}, {about}" if len(sweeps) == 1 else about
-    figure.suptitle(textwrap.fill(title, int(11 * figure.get_figwidth())), fontsize=11)
+    name = f"{sweeps[0].label}, {body}" if len(sweeps) == 1 else body
+    about = f"survival in %, 95 % interval; {cells[0]['episodes']} episodes a cell"
+    figure.suptitle(f"{_fold(name, figure)}\n{about}", fontsize=11)
     return figure
 
 
@@ -155,14 +160,17 @@ def polar(sweeps: Sequence[Sweep], unit: str) -> Any | None:
                 ]  # of two runs, durations differ in style
                 _ring(axis, sweep, [k for k in keys if k.body == body and (k.duration or 0.0) == duration],
                       _label(sweep, duration, len(sweeps), unit), colour, "-" if d == 0 else "--" if d == 1 else ":")  # fmt: skip
-        _compass(axis, body, unit)
+        _compass(axis, body, unit, {k.direction for k in keys if k.body == body})
     for axis in grid.flat[len(bodies) :]:
         axis.set_visible(False)
     handles, labels = grid.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3 if len(sweeps) == 1 else 2, fontsize=8)
     what = "impulse" if unit == "N s" else "steady force"
     name = f"{sweeps[0].label}: " if len(sweeps) == 1 else ""
-    figure.suptitle(f"{name}{what} that half survive, {unit}\nby where it drives the robot; band: 95 %", fontsize=10)
+    few = len({(k.body, k.direction) for k in keys}) < len(HEADINGS) * len(bodies)
+    note = "\nonly the named directions were measured; lines between them guide the eye" if few else ""
+    title = _fold(f"{name}{what} that half survive, {unit}", figure)
+    figure.suptitle(f"{title}\nby where it drives the robot; band: 95 %{note}", fontsize=10)
     return figure
 
 
@@ -171,9 +179,10 @@ def _label(sweep: Sweep, duration: float, runs: int, unit: str) -> str:
     return f"{sweep.label}, {how}" if runs > 1 else how
 
 
-def _compass(axis: Any, body: str, unit: str) -> None:
+def _compass(axis: Any, body: str, unit: str, measured: Container[str]) -> None:
     axis.set_theta_zero_location("N")  # the robot looks up the page; angles go anticlockwise, to its left
-    axis.set_thetagrids(np.arange(0, 360, 45), [name.replace("_", "\n") for name in HEADINGS], fontsize=7)
+    names = [name.replace("_", "\n") if name in measured else "" for name in HEADINGS]
+    axis.set_thetagrids(np.arange(0, 360, 45), names, fontsize=7)
     axis.set_rlim(0.0, None)
     axis.set_rlabel_position(22.5)
     axis.tick_params(axis="y", labelsize=7)

@@ -1,30 +1,29 @@
-"""How far a sweep is: a bar on a terminal, a plain line now and then anywhere else; and how much memory is free."""
+"""How far a sweep of pushes or a film is: a bar on a terminal, a plain line now and then anywhere else."""
 
 from __future__ import annotations
 
-import os
-import re
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TextIO
-
-import jax
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, TextIO, TypeVar
 
 from mimicjax.run.display import duration, short
 
 EVERY = 10.0  # s from one plain line to the next
+T = TypeVar("T")
 
 
 class Progress:
-    """Shows a sweep's progress; use as a context manager. episodes: of all parts together; steps: control steps of each."""
+    """Shows how much of some work is done; use as a context manager.
+
+    total: of all parts together, in `unit`; parts: that are done one after the other; steps: in which a part advances.
+    """
 
     def __init__(
-        self, episodes: int, parts: int, steps: int, dt: float, stream: TextIO,
+        self, total: int, parts: int, steps: int, stream: TextIO, unit: str = "control steps",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        self.parts, self.steps, self.stream, self.clock = parts, steps, stream, clock
-        self.all = episodes * steps  # control steps
+        self.parts, self.steps, self.stream, self.unit, self.clock = parts, steps, stream, unit, clock
+        self.all = total
         self.begin = self.last = clock()
         self.said = False
         self.bar = self._make_bar() if stream.isatty() else None
@@ -48,7 +47,7 @@ class Progress:
             self.bar.stop()
 
     def update(self, part: int, done: int) -> None:
-        """Tell that `done` control steps of part `part` are over."""
+        """Tell that `done` steps of part `part` are over."""
         now = self.clock()
         share = (part + done / self.steps) / self.parts
         text = self.text(share, now - self.begin, part)
@@ -65,17 +64,12 @@ class Progress:
         where = f"part {part + 1} of {self.parts}, " if self.parts > 1 else ""
         rate = share * self.all / max(seconds, 1e-9)
         ending = f"{duration(left)} left" if share < 1.0 else f"took {duration(seconds)}"
-        return f"{where}{100 * share:.0f} % of {short(self.all)} control steps, {short(rate)}/s, {ending}"
+        return f"{where}{100 * share:.0f} % of {short(self.all)} {self.unit}, {short(rate)}/s, {ending}"
 
 
-def free_memory() -> int:
-    """Bytes free where jax computes: on the accelerator, or in the computer's memory; 0 where nobody tells."""
-    device = jax.devices()[0]
-    stats = device.memory_stats() if device.platform != "cpu" else None
-    if stats and "bytes_limit" in stats:
-        return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
-    try:  # what caches hold is free too, which sysconf does not know
-        found = re.search(r"^MemAvailable:\s*(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
-        return int(found[1]) * 1024 if found else os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        return 0
+def watched(items: Collection[T], unit: str, stream: TextIO) -> Iterator[T]:
+    """The items, with the share of them that is done shown as they are asked for."""
+    with Progress(len(items), 1, len(items), stream, unit) as bar:
+        for done, item in enumerate(items, start=1):
+            yield item
+            bar.update(0, done)
