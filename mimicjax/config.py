@@ -1,8 +1,9 @@
 """Configs: load by name or file, extend, override, check, keep. The schema is in settings.py.
 
 A file may extend others (`extends: base/ppo` or a list, later ones win); its own keys win over all of them. Sections
-and dicts merge key by key, lists are replaced, and `null` removes an inherited entry of a dict. Every mistake is a
-UserError of one line that says where it is and what is allowed.
+and dicts merge key by key, lists are replaced, and `null` removes an inherited entry of a dict; an entry of its default
+that is given again in part comes back with the default's other values. Every mistake is a UserError of one line that
+says where it is and what is allowed.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import yaml
 from mimicjax import config_values as values
 from mimicjax.errors import UserError, nearest
 
+MAPPING = "{NAME: ...}"  # metavar of a dict's flag
 MARK = "config key "  # before the key in the namespace, so that a config key and a command's own flag never meet
 
 
@@ -26,19 +27,33 @@ class Leaf(NamedTuple):
 
 
 def leaves(kind: type, current: Any, prefix: str = "") -> Iterator[Leaf]:
-    """All keys of a section, depth first; a dict gives itself and the entries that `current` has."""
+    """All keys of a section, depth first.
+
+    A dict gives itself, the entries that `current` has, and those of its default that `current` has removed (value None).
+    """
     for name, (inner, field) in values.fields(kind).items():
         value, meta = getattr(current, name), field.metadata
         if (deeper := values.section(inner)) is not None and value is not None:
             yield from leaves(deeper, value, f"{prefix}{name}.")
             continue
         yield Leaf(prefix + name, inner, meta.get("meaning", ""), meta, value)
-        entry = values.entries(inner)
-        for item, content in (value or {}).items() if entry is not None else ():
-            if (deeper := values.section(entry)) is not None:
-                yield from leaves(deeper, content, f"{prefix}{name}.{item}.")
-            else:
-                yield Leaf(f"{prefix}{name}.{item}", entry, f"{item} of {name}", meta, content)
+        if (entry := values.entries(inner)) is None:
+            continue
+        have, default = value or {}, values.default_of(field)
+        for item, content in have.items():
+            yield from _entry(entry, content, f"{prefix}{name}.{item}", meta)
+        for item in [i for i in default if i not in have] if isinstance(default, Mapping) else ():
+            removed = _entry(entry, default[item], f"{prefix}{name}.{item}", meta)
+            yield from (leaf._replace(value=None) for leaf in removed)
+
+
+def _entry(kind: Any, content: Any, key: str, meta: Mapping[str, Any]) -> Iterator[Leaf]:
+    """The keys of one entry of a dict."""
+    if (deeper := values.section(kind)) is not None:
+        yield from leaves(deeper, content, f"{key}.")
+    else:
+        path, _, item = key.rpartition(".")
+        yield Leaf(key, kind, f"{item} of {path.rsplit('.', 1)[-1]}", meta, content)
 
 
 def add_flags(parser: argparse.ArgumentParser, schema: type, current: Any) -> None:
@@ -77,6 +92,7 @@ def parse_flags(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argpars
     if rest:
         flags = [f for action in parser._actions for f in action.option_strings if f.startswith("--")]
         given = rest[0].partition("=")[0]
+        _refuse_new_entry(parser, flags, given, rest)
         same_leaf = [
             f for f in flags if given.startswith("--") and f.rsplit(".", 1)[-1] == given.rsplit(".", 1)[-1].lstrip("-")
         ]
@@ -84,6 +100,25 @@ def parse_flags(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argpars
         what = "unknown flag" if given.startswith("-") else "a value without a flag:"
         raise UserError(f"command line: {what} {given}{hint}; --help lists all flags")
     return namespace
+
+
+def _refuse_new_entry(parser: argparse.ArgumentParser, flags: list[str], given: str, rest: Sequence[str]) -> None:
+    """UserError that says how to add an entry, for `--mapping.entry.key value` of an entry that the config has not."""
+    mappings = [f for a in parser._actions if a.metavar == MAPPING for f in a.option_strings]
+    for mapping in (m for m in mappings if given.startswith(m + ".")):
+        entry, _, path = given.removeprefix(mapping + ".").partition(".")
+        has = list(
+            dict.fromkeys(f.removeprefix(mapping + ".").split(".")[0] for f in flags if f.startswith(mapping + "."))
+        )
+        if entry in has:
+            continue  # a wrong key in an entry that there is
+        value = rest[0].partition("=")[2] or next((word for word in rest[1:2] if not word.startswith("--")), "...")
+        for key in reversed(path.split(".") if path else []):
+            value = f"{{{key}: {value}}}"
+        raise UserError(
+            f"command line: unknown flag {given}: {mapping[2:]} has no {entry} in this config{nearest(entry, has)}; "
+            f"known here: {', '.join(has) or 'none'}; to add it: {mapping} '{{{entry}: {value}}}'"
+        )
 
 
 def parse_overrides(namespace: argparse.Namespace) -> dict[str, str]:
@@ -131,6 +166,8 @@ def _checked(schema: type, leaf: Leaf) -> Any:
 
 
 def _metavar(kind: Any) -> str:
+    if values.entries(kind) is not None:
+        return MAPPING
     one = next(k for k in values.members(kind) if k is not type(None))
     scalars = {bool: "BOOL", int: "INT", float: "FLOAT", str: "TEXT"}
     return scalars.get(one) or ("NAME" if typing.get_origin(one) is Literal else "YAML")

@@ -203,36 +203,46 @@ def plain(value: Any, default: Any = None) -> Any:
     So what was removed stays removed when the plain data is loaded over the defaults again.
     """
     if dataclasses.is_dataclass(value):
-        return {n: plain(getattr(value, n), _default(f)) for n, (_, f) in fields(type(value)).items()}
+        return {n: plain(getattr(value, n), default_of(f)) for n, (_, f) in fields(type(value)).items()}
     if isinstance(value, Mapping):
         removed = [n for n in default if n not in value] if isinstance(default, Mapping) else []
         return {**{n: plain(v) for n, v in value.items()}, **dict.fromkeys(removed)}
     return [plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
-def _default(field: dataclasses.Field) -> Any:
+def default_of(field: dataclasses.Field) -> Any:
+    """A field's default, dataclasses.MISSING if it has none."""
     return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
 
 
 def defaults(schema: type) -> dict[str, Any]:
     """The plain defaults of a schema; keys without one are left out."""
-    found = {n: _default(f) for n, (_, f) in fields(schema).items()}
+    found = {n: default_of(f) for n, (_, f) in fields(schema).items()}
     return {n: plain(v) for n, v in found.items() if v is not dataclasses.MISSING}
 
 
-def merge(kind: Any, low: Any, high: Any) -> Any:
-    """Checked plain `high` over plain `low`: sections and dicts key by key, everything else replaced."""
+def merge(kind: Any, low: Any, high: Any, default: Any = None) -> Any:
+    """Checked plain `high` over plain `low`: sections and dicts key by key, everything else replaced.
+
+    default: of a dict; an entry of it that `low` has removed and `high` gives in part comes back as it was there.
+    """
     if not isinstance(high, Mapping):
         return high
     inner, entry = section(kind), entries(kind)
     if inner is not None:
         below = low if isinstance(low, Mapping) else defaults(inner)
-        return {**below, **{n: merge(fields(inner)[n][0], below.get(n), v) for n, v in high.items()}}
+        return {**below, **{n: _merge_field(inner, n, below.get(n), v) for n, v in high.items()}}
     if entry is not None:
         below = low if isinstance(low, Mapping) else {}
-        merged = {**below, **{n: merge(entry, below.get(n), v) for n, v in high.items()}}
+        first = {**(default or {}), **below}
+        merged = {**below, **{n: merge(entry, first.get(n), v) for n, v in high.items()}}
         return {n: v for n, v in merged.items() if v is not None}  # null removes an inherited entry
     return high
+
+
+def _merge_field(inner: type, name: str, low: Any, high: Any) -> Any:
+    kind, field = fields(inner)[name]
+    return merge(kind, low, high, plain(default_of(field)) if entries(kind) is not None else None)
 
 
 def build(kind: Any, value: Any, place: Place) -> Any:

@@ -25,7 +25,14 @@ HEADLINE = ("Completed", "Success_0.5m", "Success_0.25m", "MPJPE_Global", "MPJPE
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message} (--help lists all flags)")
+        raise UserError(f"{message.removeprefix('argument ')} (--help lists all flags)")
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"given {text!r}, allowed is a whole number") from None
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -38,12 +45,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--engine", help="native, mjx-jax, mjx-warp or auto (the run's own); another is a sim-to-sim check"
     )
-    parser.add_argument("--episodes", type=int, default=EPISODES, metavar="N",
+    parser.add_argument("--episodes", type=_whole, default=EPISODES, metavar="N",
                         help="episodes from random phases, spread evenly over the clips (%(default)s); "
                         "each clip's start comes on top")  # fmt: skip
     parser.add_argument("--motion", metavar="NAME|FILE", help="clip or set to imitate instead of the run's")
-    parser.add_argument("--checkpoint", type=int, metavar="STEP", help="iteration of the checkpoint (the latest)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the phases (%(default)s)")
+    parser.add_argument("--checkpoint", type=_whole, metavar="STEP", help="iteration of the checkpoint (the latest)")
+    parser.add_argument("--seed", type=_whole, default=0, help="seed of the phases (%(default)s)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (evaluation/ in the run folder)")
     parser.add_argument("--video", type=Path, metavar="FILE.mp4", help="also film the first clip from its start")
     parser.add_argument("--reference", default="ghost", choices=("ghost", "beside", "none"),

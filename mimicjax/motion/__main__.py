@@ -6,15 +6,17 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 if sys.platform == "linux" and not os.environ.get("DISPLAY"):
     os.environ.setdefault("MUJOCO_GL", "egl")  # read when mujoco is imported
 
+from mimicjax import commands
 from mimicjax.errors import UserError
-from mimicjax.motion.check import check
-from mimicjax.motion.files import read_clip, write_clip
+from mimicjax.motion.check import Figure, check
+from mimicjax.motion.datasets import load_motions
+from mimicjax.motion.files import write_clip
 from mimicjax.motion.make import MAKERS, make
 from mimicjax.motion.view import view
 from mimicjax.robot.load import load
@@ -25,18 +27,18 @@ NAME = "python -m mimicjax.motion"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line; the exit code: 0 fine, 1 a strict check failed, 2 something given cannot be used."""
+    return commands.main("motion", _run, argv)
+
+
+def _run(argv: Sequence[str]) -> int:
     args = _parser().parse_args(argv)
-    try:
-        return args.run(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return args.run(args)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=NAME, description="Motion files.")
-    commands = parser.add_subparsers(required=True, metavar="command")
-    making = commands.add_parser("make", help="make a motion by code", description="Make a motion by code.")
+    verbs = parser.add_subparsers(required=True, metavar="command")
+    making = verbs.add_parser("make", help="make a motion by code", description="Make a motion by code.")
     makers = "; ".join(f"{name}: {maker.help}" for name, maker in MAKERS.items())
     making.add_argument("maker", help=makers)
     making.add_argument("--robot", default="g1", help="name or path of a robot (default g1)")
@@ -47,9 +49,10 @@ def _parser() -> argparse.ArgumentParser:
         texts = [f"{maker}: {o.help} ({o.low:g} to {o.high:g}, default {o.default:g})" for maker, o in takers.items()]
         making.add_argument("--" + name.replace("_", "-"), type=float, metavar="X", help="; ".join(texts))
     making.set_defaults(run=_make)
-    for name, run, text in (("check", _check, "print figures of motion files"), ("view", _view, "draw a motion file")):
-        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
-        command.add_argument("files", type=Path, nargs="+" if run is _check else 1, help=".npz or MimicKit's .pkl")
+    for name, run, text in (("check", _check, "print figures of motions"), ("view", _view, "draw a motion")):
+        command = verbs.add_parser(name, help=text, description=text.capitalize() + ".")
+        command.add_argument("motions", nargs="+" if run is _check else 1, metavar="NAME|FILE",
+                             help="a shipped motion (walk), an .npz, MimicKit's .pkl, or a set of them (.yaml)")  # fmt: skip
         command.add_argument("--robot", default="g1", help="name or path of a robot (default g1)")
         command.set_defaults(run=run)
         if run is _check:
@@ -73,21 +76,30 @@ def _make(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     robot, within = load(args.robot), True
-    for file in args.files:
-        clip = read_clip(file, robot)
-        print(f"{file}: {len(clip.root_pos)} frames, {clip.duration:.3f} s at {clip.fps:g} fps")
-        for name, figure in check(robot, clip).items():
-            beyond = figure.value > figure.limit
-            within &= not beyond
-            mark = f"beyond {figure.limit:g}" if beyond else ""
-            print(f"  {name:32s} {figure.value:8.4f} {figure.unit:6s} {mark:12s} {figure.where}".rstrip())
+    for given in args.motions:
+        for clip in load_motions(given, robot):
+            where = given if clip.name == Path(given).stem else f"{given}, {clip.name}"
+            print(f"{where}: {len(clip.root_pos)} frames, {clip.duration:.3f} s at {clip.fps:g} fps")
+            within &= _within(check(robot, clip))
     return 0 if within or not args.strict else 1
 
 
+def _within(figures: Mapping[str, Figure]) -> bool:
+    """Print a clip's figures; whether all are within their limits."""
+    for name, figure in figures.items():
+        mark = f"beyond {figure.limit:g}" if figure.value > figure.limit else ""
+        print(f"  {name:32s} {figure.value:8.4f} {figure.unit:6s} {mark:12s} {figure.where}".rstrip())
+    return all(figure.value <= figure.limit for figure in figures.values())
+
+
 def _view(args: argparse.Namespace) -> int:
-    robot = load(args.robot)
+    robot, name = load(args.robot), args.motions[0]
+    clip, *others = load_motions(name, robot)
+    if others:
+        names = ", ".join(c.name for c in (clip, *others))
+        raise UserError(f"{name}: is a set of {1 + len(others)} clips; view one of them: {names}")
     watch = lambda times: watched(times, "frames", sys.stderr)  # noqa: E731
-    view(robot, read_clip(args.files[0], robot), args.out, watch)
+    view(robot, clip, args.out, watch)
     print(args.out)
     return 0
 

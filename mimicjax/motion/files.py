@@ -18,7 +18,7 @@ import numpy as np
 
 from mimicjax.errors import UserError, nearest
 from mimicjax.motion._numpy_rotation import continuous
-from mimicjax.motion.pickles import MOST_BYTES, read_mimickit
+from mimicjax.motion.pickles import MOST_BYTES, OTHER_FORMATS, read_mimickit
 from mimicjax.types import CLAMP, WRAP, Clip, Robot
 
 FORMAT_VERSION = 1
@@ -41,12 +41,14 @@ def read_clip(path: str | Path, robot: Robot | None = None) -> Clip:
         raise UserError(f"{path}: is a folder; a motion file ends in {' or '.join(SUFFIXES)}")
     if path.suffix.lower() not in readers:
         raise UserError(
-            f"{path}: unknown suffix {path.suffix!r}; motion files end in {' or '.join(SUFFIXES)}. "
-            "Other formats: python -m mimicjax.motion import"
+            f"{path}: unknown suffix {path.suffix!r}; motion files are .npz (ours) or .pkl (MimicKit's), "
+            f"sets of them .yaml; {OTHER_FORMATS}"
         )
     if not path.exists():
         siblings = sorted(p.name for p in path.parent.glob("*") if p.suffix.lower() in readers)
         raise UserError(f"{path}: there is no such file{nearest(path.name, siblings)}")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path}: the file is empty")
     clip = readers[path.suffix.lower()](path, robot)
     clip = check_clip(clip, str(path))
     return clip if robot is None else _fit(clip, robot, str(path))
@@ -158,10 +160,7 @@ def _read_npz(path: Path, robot: Robot | None) -> Clip:
     data = _load_npz(path)
     known = ", ".join(list(data)[:12]) or "none"
     if "format_version" not in data:
-        raise UserError(
-            f"{path}: not a mimicjax clip: no key format_version (keys: {known}); "
-            "other formats: python -m mimicjax.motion import"
-        )
+        raise UserError(f"{path}: not a mimicjax clip: no key format_version (keys: {known}); {OTHER_FORMATS}")
     version = str(data["format_version"])[:40]
     if version != str(FORMAT_VERSION):
         raise UserError(f"{path}: format_version is {version}; this mimicjax reads {FORMAT_VERSION}")

@@ -26,6 +26,7 @@ from mimicjax.types import BALL, CLAMP, WRAP, Clip, Robot
 
 MOST_BYTES = 2**30  # larger files are refused unread
 MOST_NUMBERS = 2**27  # a few bytes of a pickle can stand for very long lists
+OTHER_FORMATS = "docs/formats.md says how to write an .npz of ours with numpy"  # what refusals end with
 
 
 class _Dtype:
@@ -181,7 +182,8 @@ def load_pickle(path: Path) -> Any:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
     except Exception as error:  # noqa: BLE001 - a damaged pickle can raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: truncated or damaged, or not a pickle ({reason})") from None
+        known = "" if isinstance(error, KeyError) else f" ({reason})"  # of an unknown opcode: a bare number
+        raise UserError(f"{path}: truncated or damaged, or not a pickle{known}") from None
 
 
 def read_mimickit(path: Path, robot: Robot | None) -> Clip:
@@ -196,10 +198,7 @@ def read_mimickit(path: Path, robot: Robot | None) -> Clip:
     missing = [key for key in ("loop_mode", "fps", "frames") if key not in data]
     if missing:
         keys = ", ".join(" ".join(str(key).split())[:40] for key in list(data)[:12])
-        raise UserError(
-            f"{path}: not a MimicKit clip: no key {missing[0]} (keys: {keys or 'none'}); "
-            "other formats: python -m mimicjax.motion import"
-        )
+        raise UserError(f"{path}: not a MimicKit clip: no key {missing[0]} (keys: {keys or 'none'}); {OTHER_FORMATS}")
     if not isinstance(data["loop_mode"], int) or data["loop_mode"] not in (CLAMP, WRAP):
         raise UserError(f"{path}: loop_mode is {str(data['loop_mode'])[:40]}; allowed are 0 (clamp) and 1 (wrap)")
     frames = _frames(path, data["frames"])

@@ -147,7 +147,7 @@ def test_run_folders_that_cannot_be_evaluated(run, tmp_path, capsys, change, say
         (["--video", "a.avi"], "videos end in .mp4"),
         (["--video", "FILE/a.mp4"], "cannot be written"),
         (["--episodes", "-1"], "--episodes -1"),
-        (["--episodes", "many"], "invalid int value"),
+        (["--episodes", "many"], "error: --episodes: given 'many', allowed is a whole number"),
         (["--reference", "both"], "ghost"),
         (["--seed", "-1"], "--seed -1"),
         (["--epsiodes", "3"], "unrecognized arguments"),

@@ -227,6 +227,25 @@ def test_mistakes_in_flags(write, argv, part):
     assert part in str(error.value) and "\n" not in str(error.value)
 
 
+def test_an_entry_that_the_config_removed_comes_back_with_its_defaults(write):
+    write("a", "rewards: {vel: null, root: {weight: 0.25}}\n")
+    assert parse("--config", "a", "--rewards.vel.scale", "3")[1].rewards["vel"] == Term(0.1, 3.0)
+    write("b", "extends: a\nrewards: {vel: {scale: 3}}\n")
+    assert config.load(Schema, "b").rewards["vel"] == Term(0.1, 3.0)
+
+
+@pytest.mark.parametrize("argv", ["--rewards.rot.weight 0.3", "--rewards.rot.weight=0.3"])
+def test_a_flag_of_an_entry_that_is_nowhere_says_how_to_add_it(argv):
+    with pytest.raises(UserError) as error:
+        parse(*argv.split())
+    says, _, value = str(error.value).partition("to add it: --rewards ")
+    assert (
+        says
+        == "command line: unknown flag --rewards.rot.weight: rewards has no rot in this config; known here: pose, vel; "
+    )
+    assert parse("--rewards", value.strip("'"))[1].rewards["rot"] == Term(0.3)
+
+
 def test_help_shows_the_values_of_the_chosen_config(write, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     write("a", "seed: 31\nrewards: {root: {weight: 0.25}}\n")

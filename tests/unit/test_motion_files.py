@@ -121,7 +121,7 @@ def test_quaternions_are_normalised_and_continuous(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"format_version": None}, ["not a mimicjax clip", "format_version", "import"]),
+        ({"format_version": None}, ["not a mimicjax clip", "format_version", "docs/formats.md"]),
         ({"format_version": np.array(7)}, ["format_version is 7", "reads 1"]),
         ({"root_quat": None}, ["no key root_quat"]),
         ({"licence": None}, ["no key licence"]),
@@ -152,13 +152,26 @@ def test_refused_npz(tmp_path, changes, words):
     assert all(word in message for word in words), message
 
 
+def test_the_recipe_of_the_docs_makes_a_clip(g1, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (paths.ROOT / "docs" / "formats.md").read_text()
+    code = next(block for block in text.split("```python")[1:] if "np.savez" in block).partition("```")[0]
+    names = list(reversed(g1.dof_names))
+    exec(code.replace("[...]", repr(names)))  # noqa: S102
+    clip = read_clip("mine.npz", g1)
+    assert (clip.dof_names, clip.duration) == (g1.dof_names, 2.0)
+
+
 def test_refused_files(tmp_path):
     write_clip(tmp_path / "walk.npz", make_clip())
     assert "no such file (did you mean walk.npz?)" in refusal(read_clip, tmp_path / "wolk.npz")
-    assert ".npz or .pkl" in refusal(read_clip, tmp_path / "walk.csv")
+    message = refusal(read_clip, tmp_path / "walk.csv")
+    assert all(part in message for part in ("'.csv'", ".npz", ".pkl", ".yaml", "docs/formats.md")), message
     assert "is a folder" in refusal(read_clip, tmp_path)
     whole = (tmp_path / "walk.npz").read_bytes()
-    for count in (0, 10, 100, len(whole) // 2, len(whole) - 1):
+    (tmp_path / "empty.npz").touch()
+    assert refusal(read_clip, tmp_path / "empty.npz").endswith("empty.npz: the file is empty")
+    for count in (10, 100, len(whole) // 2, len(whole) - 1):
         (tmp_path / "walk.npz").write_bytes(whole[:count])
         assert "damaged" in refusal(read_clip, tmp_path / "walk.npz")
     flipped = bytearray(whole)
@@ -307,6 +320,8 @@ def test_damaged_pickles(tmp_path):
     for count in range(0, len(whole), 7):
         path.write_bytes(whole[:count])
         assert "x.pkl" in refusal(read_clip, path)
+    path.write_bytes(b"Z is no opcode")
+    assert refusal(read_clip, path).endswith("x.pkl: truncated or damaged, or not a pickle")
     path.write_bytes(pickle.dumps([1, 2]))
     assert "holds a list" in refusal(read_clip, path)
     random = np.random.default_rng(0)

@@ -214,6 +214,19 @@ def test_check_passes_what_is_shipped_and_finds_what_is_wrong(walk, tmp_path, ca
         assert "beyond" in line
 
 
+def test_check_and_view_take_names_and_sets(tmp_path, capsys):
+    entries = "".join(f"- {{file: {path}}}\n" for path in SHIPPED.values())
+    (tmp_path / "both.yaml").write_text("motions:\n" + entries)
+    assert main(["check", "walk", str(tmp_path / "both.yaml"), "--strict"]) == 0
+    heads = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert [head.partition(":")[0] for head in heads] == ["walk", *(f"{tmp_path}/both.yaml, {n}" for n in SHIPPED)]
+    assert main(["view", str(tmp_path / "both.yaml"), "--out", str(tmp_path / "a.png")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("mimicjax.motion: error: ") and error.endswith("view one of them: walk, squat\n")
+    assert main(["view", "wlak", "--out", str(tmp_path / "a.png")]) == 2
+    assert "did you mean walk?" in capsys.readouterr().err
+
+
 def test_view_refuses_what_it_cannot_write(tmp_path, capsys):
     assert main(["view", str(SHIPPED["walk"]), "--out", str(tmp_path / "walk.txt")]) == 2
     assert ".mp4" in capsys.readouterr().err

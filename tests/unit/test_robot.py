@@ -11,6 +11,7 @@ import yaml
 
 from mimicjax import paths
 from mimicjax.errors import UserError
+from mimicjax.robot.__main__ import main
 from mimicjax.robot.load import load
 from mimicjax.types import BALL, FIXED
 
@@ -200,6 +201,10 @@ ROOT = '<body name="base" pos="0 0 1"><freejoint/><geom type="sphere" size="0.1"
 HINGE_BODY = '<body name="arm" pos="0 0 0.2">{}<geom name="arm_geom" {} mass="1"/></body>'
 GOOD_JOINT = '<joint name="swing" axis="0 2 0" range="-1 1.5" stiffness="30" damping="2" actuatorfrcrange="-9 9"/>'
 GOOD_GEOM = 'type="sphere" size="0.05"'
+INERTIAL = '<inertial><mass value="{}"/><inertia ixx=".1" iyy=".1" izz=".1" ixy="0" ixz="0" iyz="0"/></inertial>'
+URDF = f"""<robot name="two"><link name="base">{INERTIAL.format(2)}</link><link name="arm">{INERTIAL.format(1)}</link>
+<joint name="swing" type="revolute"><parent link="base"/><child link="arm"/><axis xyz="0 1 0"/>
+<limit lower="-1" upper="1" effort="9" velocity="5"/></joint></robot>"""
 
 
 def write(folder, joint=GOOD_JOINT, geom=GOOD_GEOM, facts=None, extra="", body=None):
@@ -344,6 +349,36 @@ def test_unknown_robot():
         load("g11")
     with pytest.raises(UserError, match="robots: .*g1"):
         load("/no/such/folder")
+
+
+def test_the_command_prints_a_table_or_one_line(tmp_path, capsys):
+    assert main([str(write(tmp_path))]) == 0
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    rows = dict(line for line in lines if len(line) == 2)  # a long path stands in a line of its own
+    assert (rows["bodies"], rows["joints"], rows["mass"], rows["kp"]) == (
+        "2: base, arm; the first is the root",
+        "1 hinge",
+        "2.000 kg",
+        "30 N m/rad",
+    )
+    # a sphere of 0.1 m at 1 m, and one of 0.05 m at 1.2 m
+    assert rows["height"].startswith("0.350 m") and "lowest 0.900 m" in rows["height"]
+    write(tmp_path, facts={"key_bodies": ["amr"]})
+    assert main([str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("mimicjax.robot: error: ") and "did you mean arm" in error and error.count("\n") == 1
+
+
+def test_a_urdf_becomes_a_robot_as_the_docs_say(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "robot.urdf").write_text(URDF)
+    text = (paths.ROOT / "docs" / "robots.md").read_text()
+    exec(next(block for block in text.split("```python")[1:] if "urdf" in block).partition("```")[0])  # noqa: S102
+    facts = {"key_bodies": ["arm"], "contact_bodies": [], "gains": {"swing": {"kp": 10, "kd": 1}}}
+    (tmp_path / "robot.yaml").write_text(yaml.safe_dump(facts))
+    robot = load(tmp_path)
+    assert (robot.body_names, robot.dof_names) == (("base", "arm"), ("swing",))
+    near([robot.mass, robot.torque_limit[0]], [3, 9])
 
 
 def test_missing_yaml_and_missing_keys(tmp_path):

@@ -1,0 +1,32 @@
+"""docs/terms.md against the code: its terms, weights, scales and sizes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from mimicjax import config, paths
+from mimicjax.env import observations, rewards
+from mimicjax.settings import EnvSettings, RunSettings
+
+TEXT = (paths.ROOT / "docs" / "terms.md").read_text()
+
+
+def test_every_reward_term_is_there_with_its_defaults():
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([\d.]+|not used) \| ([\d.]+|not used) \|$", TEXT, re.MULTILINE)
+    found = {name: (weight, scale) for name, weight, scale in rows if name in rewards.ERRORS}
+    assert set(found) == set(rewards.ERRORS)
+    for name, term in EnvSettings().rewards.items():
+        assert tuple(map(float, found[name])) == (term.weight, term.scale)
+
+
+@pytest.mark.parametrize("name, column", [("deepmimic_g1", 0), ("mimickit/add_g1", 1)])
+def test_sizes_of_observations(g1, name, column):
+    rows = dict(re.findall(r"^\| `(character|target|phase)`.*\| (\d+ \| \d+) \|$", TEXT, re.MULTILINE))
+    sizes = {term: int(row.split(" | ")[column]) for term, row in rows.items()}
+    assert set(sizes) == set(observations.TERMS)
+    settings = config.load(RunSettings, name, ["env.observations.terms=[character, phase, target]"]).env.observations
+    whole = sum(size for _, size in observations.layout(g1, settings))
+    assert whole == sizes["character"] + sizes["phase"] + 3 * sizes["target"]
+    assert f" {whole - sizes['phase']} " in TEXT
