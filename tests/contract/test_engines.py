@@ -262,7 +262,7 @@ def test_choice(monkeypatch):
     assert choose.choose(EngineSettings())[0] == "mjx-warp"
     monkeypatch.setattr(mjx, "has_warp", lambda: False)
     assert choose.choose(EngineSettings())[0] == "mjx-jax"
-    with pytest.raises(UserError, match=r"pip install 'mimicjax\[gpu\]'"):
+    with pytest.raises(UserError, match=r'pip install -e ".\[gpu\]"'):
         choose.make(robot(), EngineSettings(name="mjx-warp"), 1)
 
 
