@@ -229,7 +229,7 @@ def _diagnostics(made: _Made, state: PushState, done: jax.Array) -> dict[str, ja
         "push_active_sum": jnp.any(acts), "push_onset_sum": state.onset, "push_force_sum": jnp.max(force, initial=0.0),
         "push_impulse_sum": jnp.sum(force) * made.dt, "push_force_max": jnp.max(force, initial=0.0),
         "push_torque_max": jnp.max(torque, initial=0.0), "push_speed_max": jnp.linalg.norm(state.velocity[:3]),
-        "push_trial_sum": tried, "push_survived_sum": survived, "push_pushed_sum": state.pushed,
+        "push_trial_sum": tried, "push_survived_sum": survived, "push_eligible_sum": state.pushed,
     }  # fmt: skip
     slots = sorted({slot for profile in made.profiles for slot in _acting(profile)})
     names = [made.robot.body_names[made.robot.wrench_bodies[slot]] for slot in slots]

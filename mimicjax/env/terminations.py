@@ -41,13 +41,19 @@ def strayed(robot: Robot, settings: ObservationSettings, distance: float) -> Fai
     return failed
 
 
+def _tests(robot: Robot, settings: TerminationSettings, observations: ObservationSettings) -> dict[str, Failure]:
+    """What is tested, by what it says of an episode that ended so."""
+    tests: dict[str, Failure] = {}
+    if settings.early and settings.fall:
+        tests["fell"] = fall(robot)
+    if settings.early and settings.pose:
+        tests["left the reference"] = strayed(robot, observations, settings.pose_distance)
+    return tests
+
+
 def make(robot: Robot, settings: TerminationSettings, observations: ObservationSettings) -> Failure:
     """Whether any configured failure holds."""
-    tests: list[Failure] = []
-    if settings.early and settings.fall:
-        tests.append(fall(robot))
-    if settings.early and settings.pose:
-        tests.append(strayed(robot, observations, settings.pose_distance))
+    tests = _tests(robot, settings, observations).values()
     return lambda pose, ref: jnp.any(jnp.stack([jnp.asarray(False), *(test(pose, ref) for test in tests)]))
 
 
@@ -55,11 +61,8 @@ def reason(
     robot: Robot, settings: TerminationSettings, observations: ObservationSettings, pose: Pose, ref: Pose
 ) -> str:
     """In words, why an episode failed that failed in this pose: it fell, or left the reference; else only that it failed."""
-    if settings.early and settings.fall and fall(robot)(pose, ref):
-        return "fell"
-    if settings.early and settings.pose and strayed(robot, observations, settings.pose_distance)(pose, ref):
-        return "left the reference"
-    return "failed"  # physics became unstable
+    tests = _tests(robot, settings, observations)
+    return next((words for words, test in tests.items() if test(pose, ref)), "failed")  # failed: physics was unstable
 
 
 def tracking_errors(pose: Pose, ref: Pose) -> dict[str, jax.Array]:

@@ -23,8 +23,8 @@ def columns(stats: Mapping[str, float], samples: int) -> dict[str, float]:
         "Push_Impulse": _ratio(stats["push_impulse_sum"], onsets),
         "Push_Survival": _ratio(stats["push_survived_sum"], trials),
     }  # fmt: skip
-    pushed = stats["push_pushed_sum"]
-    out |= {f"Push_Level_{name}": _ratio(value, pushed) for name, value in _named(stats, "push_level_").items()}
+    eligible = stats["push_eligible_sum"]  # control steps of environments that are not quiet
+    out |= {f"Push_Level_{name}": _ratio(value, eligible) for name, value in _named(stats, "push_level_").items()}
     return out | {f"{BODY}{name}": _ratio(value, samples) for name, value in _named(stats, "push_body_").items()}
 
 

@@ -297,7 +297,7 @@ def test_quiet_environments(g1):
         got, want = np.asarray(getattr(states, name)), np.asarray(getattr(every, name))
         assert not got[:, ~pushed].any()
         np.testing.assert_array_equal(got[:, pushed], want[:, pushed])
-    for name in ("active", "onset", "trial", "level_p", "pushed"):
+    for name in ("active", "onset", "trial", "level_p", "eligible"):
         assert not np.asarray(found[f"push_{name}_sum"])[:, ~pushed].any(), name
     sums = {name: float(np.sum(value)) for name, value in found.items()}
     assert push_log.columns(sums, 60 * COUNT)["Push_Level_p"] == 1.0
