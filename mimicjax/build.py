@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -12,20 +13,23 @@ import numpy as np
 
 from mimicjax import config
 from mimicjax.engine import choose, randomisation, scene
-from mimicjax.env import disturbances, push_profiles
+from mimicjax.env import disturbances, observations, push_profiles
 from mimicjax.env import env as environment
 from mimicjax.env.env import Env, Motion
 from mimicjax.errors import UserError
 from mimicjax.learn import actor_critic
+from mimicjax.learn.actor_critic import ActorCritic
 from mimicjax.learn.algorithms import ALGORITHMS
 from mimicjax.motion import library, table
 from mimicjax.motion.datasets import load_motions
+from mimicjax.robot import symmetry
 from mimicjax.robot.bodies import with_wrench_bodies
 from mimicjax.robot.load import load as load_robot
 from mimicjax.run import devices, episodes, rollout
 from mimicjax.run.iteration import Parts
 from mimicjax.run.loop import Training
 from mimicjax.settings import RandomizeSettings, RunSettings
+from mimicjax.settings_push import PushSettings
 from mimicjax.types import Clip, Device, Engine, Robot, TrainState
 
 TABLE_BYTES = {"cpu": 256 << 20, "gpu": 2 << 30, "tpu": 1 << 30}  # most memory for the table of poses
@@ -75,7 +79,7 @@ def _environments(settings: RunSettings, robot: Robot) -> tuple[Robot, Env, Env]
     engine, randomize, dt = settings.engine, settings.randomize, 1.0 / settings.engine.control_freq
     if randomize.models:  # before anything is compiled
         randomisation.check(scene.build(robot, engine), robot, randomize)
-    profiles = push_profiles.collect(settings.disturb.profiles, settings.env, dt)
+    profiles = _profiles(settings)
     robot = with_wrench_bodies(robot, push_profiles.pushed_bodies(robot, profiles))
     disturb = disturbances.make(
         robot, profiles, dt, settings.num_envs, settings.disturb.observe, settings.disturb.quiet
@@ -128,13 +132,33 @@ def parts(of: World) -> Parts:
     )
 
 
+def first_agent(of: World, seed_key: jax.Array) -> ActorCritic:
+    """Actor and critic before any training."""
+    width = sizes(of)
+    learn = of.settings.learn
+    return actor_critic.init(seed_key, learn, width["actor"], width["critic"], of.robot.num_dofs, _mirror(of))
+
+
+def _mirror(of: World) -> actor_critic.Mirror | tuple[()]:
+    """What observations and actions are in a mirror; () without learn.symmetry. Raises UserError."""
+    settings, robot = of.settings, of.robot
+    if not settings.learn.symmetry:
+        return ()
+    seen, profiles = observations.reflection(robot, settings.env.observations), _profiles(settings)
+    parts = [seen, disturbances.reflection(robot, len(profiles), settings.disturb.observe)] if profiles else [seen]
+    return actor_critic.Mirror(seen, symmetry.join(parts), symmetry.dofs(robot))
+
+
+def _profiles(settings: RunSettings) -> Mapping[str, PushSettings]:
+    return push_profiles.collect(settings.disturb.profiles, settings.env, 1.0 / settings.engine.control_freq)
+
+
 def first_state(of: World, made: Parts) -> TrainState:
     """The state a run begins with; a function of the seed alone."""
-    width = sizes(of)
 
     def begin(seed_key: jax.Array, motion: Motion) -> TrainState:
         agent_key, model_key, env_key, key = jax.random.split(seed_key, 4)
-        agent = actor_critic.init(agent_key, of.settings.learn, width["actor"], width["critic"], of.robot.num_dofs)
+        agent = first_agent(of, agent_key)
         model_keys = jax.random.split(model_key, 8)
         models = tuple(model.init(k) for model, k in zip(made.reward_models, model_keys, strict=False))
         keys = jax.vmap(lambda i: jax.random.fold_in(env_key, i))(jnp.arange(of.settings.num_envs))

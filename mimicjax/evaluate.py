@@ -84,7 +84,7 @@ def run(argv: Sequence[str]) -> int:
         video.check(options.video)
         graphics.backend()
     loaded = restored.load(
-        options.run, build.world, build.sizes, facts=build.facts,
+        options.run, build.world, build.first_agent, facts=build.facts,
         engine=options.engine, motion=options.motion, step=options.checkpoint,
     )  # fmt: skip
     world = loaded.world

@@ -70,7 +70,7 @@ def _load(options: argparse.Namespace, folder: Path, checkpoint: int | None) -> 
 
     commands.fit_threads(options.engine or restored.settings_of(folder).engine.name)
     loaded = restored.load(
-        folder, build.world, build.sizes, facts=build.facts,
+        folder, build.world, build.first_agent, facts=build.facts,
         engine=options.engine, motion=options.motion, step=checkpoint,
     )  # fmt: skip
     for note in loaded.notes:

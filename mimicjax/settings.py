@@ -156,6 +156,9 @@ class StdSettings:
     )
     begin: float = key(0.05, "value, or the first value", above=0.0)
     end: float = key(0.05, "annealed: last value", above=0.0)
+    end_pushed: float | None = key(
+        None, "annealed: last value in environments that are pushed (disturb.quiet), null: as end", above=0.0
+    )
     anneal_iterations: int = key(200, "annealed: successful iterations from begin to end", low=1)
     success_length: float = key(
         150.0, "annealed: control steps between failures that make an iteration successful", above=0.0
@@ -191,6 +194,9 @@ class LearnSettings:
     std: StdSettings = key(StdSettings, "")
     ppo_clip_ratio: float = key(0.2, "PPO's clip of the probability ratio", above=0.0)
     norm_adv_clip: float = key(4.0, "clip of normalised advantages", above=0.0)
+    symmetry: bool = key(
+        False, "policy and value do the same in a mirror: what is learned on the left is known on the right"
+    )
     norm_adv_own: float = key(
         0.0, "how far each environment's own spread normalises its advantages: 0 not, 1 wholly", low=0.0, high=1.0
     )

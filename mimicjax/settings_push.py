@@ -64,6 +64,8 @@ class PushSettings:
 class DisturbSettings:
     """Pushes while training; tests and evaluation are without."""
 
-    observe: bool = key(False, "the critic sees the wrenches of the coming control step")
+    observe: bool = key(
+        False, "the critic sees the coming step's wrenches, the levels and whether the environment is pushed"
+    )
     quiet: float = key(0.0, "share of the environments that are never pushed, for precision", low=0.0, high=1.0)
     profiles: dict[str, PushSettings] = key({}, "profiles, all at work at once; null removes an inherited one")

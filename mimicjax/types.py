@@ -78,6 +78,13 @@ class Robot:
         return 6 + self.num_dofs
 
 
+class Reflection(NamedTuple):
+    """What a vector becomes in a mirror between left and right: vector[index] * sign."""
+
+    index: Any  # [n] int32
+    sign: Any  # [n] float32, +1 or -1
+
+
 class Pose(NamedTuple):
     """A pose with velocities; simulated and reference poses are the same type."""
 
@@ -170,7 +177,7 @@ class EnvState(NamedTuple):
 class Step(NamedTuple):
     """What one control step gives the learner."""
 
-    obs: Any  # {"actor": [B,O], "critic": [B,O]} after resets, the input of the next action
+    obs: Any  # {"actor": [B,O], "critic": [B,O], "pushed": [B] 0 or 1} after resets, the input of the next action
     last_obs: Any  # the same before any reset: what the value of the step's end is estimated from
     reward: Array  # [B]
     done: Array  # [B] int8, RUNNING, FAILED, SUCCEEDED or TIME_UP

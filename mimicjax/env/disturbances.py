@@ -17,8 +17,9 @@ import numpy as np
 from mimicjax import rotation
 from mimicjax.env import push_profiles
 from mimicjax.env.push_profiles import Profile, Pulse
+from mimicjax.robot import symmetry
 from mimicjax.settings_push import CurriculumSettings, PushSettings
-from mimicjax.types import FAILED, RUNNING, Array, Physics, Pose, Robot
+from mimicjax.types import FAILED, RUNNING, Array, Physics, Pose, Reflection, Robot
 
 STREAM = 0x70757368  # folded into the environment's key: pushes have random numbers of their own
 GRAVITY = 9.81  # m/s^2, of payloads
@@ -56,7 +57,7 @@ class Disturbances(NamedTuple):
     init: Callable[[Array, Pose], PushState]  # (random key of the environment, pose at the beginning)
     advance: Callable  # (state, pose, pose of a new episode, done) -> (state if it goes on, state if it begins anew)
     push: Callable[[Physics, PushState], Physics]  # the root's velocity, as the plan says
-    observe: Callable[[PushState], Array]  # what the critic sees, [6 W] or [0]
+    observe: Callable[[PushState], Array]  # what the critic sees, [6 W + P + 1] or [0]
     diagnostics: Callable[[PushState, Array], dict[str, Array]]  # (state before advance, done) -> name -> []
 
 
@@ -81,13 +82,30 @@ def make(
     if not checked:
         return None
     made = _Made(robot, tuple(checked), dt, num_envs, quiet)
-    scale = jnp.asarray(CRITIC_SCALE, jnp.float32)
     return Disturbances(
         lambda key, pose: _init(made, key, pose), lambda *args: _advance(made, *args),
         lambda physics, state: _push(made, physics, state),
-        lambda state: (state.wrench / scale).reshape(-1) if observe else jnp.zeros(0),
+        lambda state: _seen(state) if observe else jnp.zeros(0),
         lambda state, done: _diagnostics(made, state, done),
     )  # fmt: skip
+
+
+def _seen(state: PushState) -> jax.Array:
+    """The coming wrenches [W,6], the level of every profile [P] and whether the environment is pushed at all, flat.
+
+    Without the last two, the critic of a quiet environment fears pushes that never come.
+    """
+    levels = state.pushed * jnp.stack([*(timer.level for timer in state.timers.values()), jnp.float32(1)])
+    return jnp.concatenate([(state.wrench / jnp.asarray(CRITIC_SCALE, jnp.float32)).reshape(-1), levels])
+
+
+def reflection(robot: Robot, profiles: int, observe: bool) -> Reflection:
+    """Of what the critic sees of so many profiles. Raises UserError for a robot without symmetry."""
+    if not observe:
+        return symmetry.same(0)
+    partner = symmetry.among(robot, robot.wrench_bodies, "bodies that are pushed or its wrench_bodies")
+    wrenches = symmetry.vectors(partner, np.concatenate([symmetry.PLACE, symmetry.TURN]))
+    return symmetry.join([wrenches, symmetry.same(profiles + 1)])
 
 
 def _init(made: _Made, key: jax.Array, pose: Pose) -> PushState:

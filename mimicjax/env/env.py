@@ -82,11 +82,12 @@ def _reference(one: _One, motion: Motion, clip: jax.Array, time: jax.Array) -> t
 
 
 def _obs(one: _One, view: View, push: Any, noise: Any, key: jax.Array) -> dict[str, jax.Array]:
-    """What the critic sees, as it is; and what the actor makes of it, through the robot's sensors."""
+    """What the critic sees, as it is; what the actor makes of it, through the robot's sensors; and whether it is pushed."""
     seen, measured = one.observe(view), one.random.measured(noise, view.pose)
     own = seen if measured is view.pose else one.observe(view._replace(pose=measured))
     full = jnp.concatenate([seen, one.disturb.observe(push)]) if one.disturb else seen
-    return {"actor": one.random.sense(noise, key, own), "critic": full}
+    pushed = push.pushed if one.disturb else jnp.float32(0)
+    return {"actor": one.random.sense(noise, key, own), "critic": full, "pushed": pushed}
 
 
 def _draw(one: _One, motion: Motion, key: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -7,10 +7,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mimicjax import rotation
+from mimicjax.errors import UserError
+from mimicjax.robot import symmetry
 from mimicjax.settings import ObservationSettings
-from mimicjax.types import Pose, Robot
+from mimicjax.types import Pose, Reflection, Robot
 
 
 class View(NamedTuple):
@@ -116,6 +119,29 @@ def layout(robot: Robot, settings: ObservationSettings) -> tuple[tuple[str, int]
         ] * len(settings.target_steps),
     }  # fmt: skip
     return tuple(part for name in settings.terms for part in parts[name])
+
+
+def reflection(robot: Robot, settings: ObservationSettings) -> Reflection:
+    """Of what `make` gives. Raises UserError for a robot without symmetry, and for a phase, which has no mirror image."""
+    if "phase" in settings.terms:
+        raise UserError(
+            "learn.symmetry: given env.observations.terms with phase, which has no mirror image; target has one"
+        )
+    alone, turn = symmetry.vectors([0], symmetry.PLACE), symmetry.vectors([0], symmetry.TURN)
+    rotations, joints = np.tile(symmetry.PLACE, 2), symmetry.dofs(robot)
+    if settings.joints != "angle":
+        angles = symmetry.vectors(symmetry.bodies(robot)[1:] - 1, rotations)
+    else:
+        angles = joints
+    keys = symmetry.vectors(symmetry.among(robot, robot.key_bodies, "key_bodies"), symmetry.PLACE)
+    place = symmetry.vectors([0], symmetry.PLACE[: 2 + int(settings.root_height)])
+    root = symmetry.vectors([0], rotations)
+    parts = {
+        "root_height": symmetry.same(1), "root_rotation": root, "root_velocity": alone, "root_angular_velocity": turn,
+        "joint_angles": angles, "joint_velocities": joints, "key_bodies": keys,
+        "target_position": place, "target_rotation": root, "target_joints": angles, "target_bodies": keys,
+    }  # fmt: skip
+    return symmetry.join([parts[name] for name, size in layout(robot, settings) if size])
 
 
 def difference(robot: Robot, settings: ObservationSettings) -> Callable[[Pose], jax.Array]:

@@ -11,7 +11,15 @@ import optax
 from mimicjax.learn import losses, minibatch, networks, normalizers, optimizers, parallel, returns
 from mimicjax.learn.algorithms import Algorithm
 from mimicjax.settings import LearnSettings
-from mimicjax.types import Rollout
+from mimicjax.types import Reflection, Rollout
+
+
+class Mirror(NamedTuple):
+    """What observations and actions become in a mirror between left and right."""
+
+    actor: Reflection
+    critic: Reflection
+    action: Reflection
 
 
 class ActorCritic(NamedTuple):
@@ -23,6 +31,7 @@ class ActorCritic(NamedTuple):
     critic_opt: Any
     actor_norm: normalizers.Moments
     critic_norm: normalizers.Moments
+    mirror: Mirror | tuple[()]  # never changes; () without symmetry
     progress: jax.Array  # [] float32 in [0, 1], how far the standard deviation is annealed
 
 
@@ -36,6 +45,7 @@ class Batch(NamedTuple):
     random: jax.Array
     advantage: jax.Array
     target: jax.Array
+    widening: jax.Array | None  # [n] added to the log of the standard deviation
 
 
 def _nets(settings: LearnSettings, actions: int) -> tuple[networks.MLP, networks.MLP]:
@@ -43,8 +53,11 @@ def _nets(settings: LearnSettings, actions: int) -> tuple[networks.MLP, networks
     return actor, networks.MLP(tuple(settings.critic_hidden), 1)
 
 
-def init(key: jax.Array, settings: LearnSettings, actor_size: int, critic_size: int, actions: int) -> ActorCritic:
-    """First parameters for observations of the given sizes."""
+def init(
+    key: jax.Array, settings: LearnSettings, actor_size: int, critic_size: int, actions: int,
+    mirror: Mirror | tuple[()] = (),
+) -> ActorCritic:  # fmt: skip
+    """First parameters for observations of the given sizes. mirror: for a policy that does the same in a mirror."""
     actor_net, critic_net = _nets(settings, actions)
     actor_key, critic_key = jax.random.split(key)
     actor = {
@@ -54,14 +67,47 @@ def init(key: jax.Array, settings: LearnSettings, actor_size: int, critic_size: 
     critic = critic_net.init(critic_key, jnp.zeros(critic_size))
     return ActorCritic(
         actor, critic, optimizers.make(settings.actor).init(actor), optimizers.make(settings.critic).init(critic),
-        normalizers.moments(actor_size), normalizers.moments(critic_size), jnp.float32(0),
+        normalizers.moments(actor_size), normalizers.moments(critic_size), jax.tree.map(jnp.asarray, mirror),
+        jnp.float32(0),
     )  # fmt: skip
+
+
+def _mean(net: networks.MLP, params: Any, mirror: Mirror | tuple[()], obs: jax.Array) -> jax.Array:
+    """The mean action [...,A]. With a mirror, the mean of the network's and of what it does in the mirror, taken back."""
+    if not mirror:
+        return networks.apply(net, params, obs)
+    # two small products: as one stacked product they take a third longer on a CPU
+    other = networks.apply(net, params, networks.reflect(mirror.actor, obs))
+    return 0.5 * (networks.apply(net, params, obs) + networks.reflect(mirror.action, other))
+
+
+def _value(net: networks.MLP, params: Any, mirror: Mirror | tuple[()], obs: jax.Array) -> jax.Array:
+    """The value [...], the same for an observation and its mirror image."""
+    if not mirror:
+        return networks.apply(net, params, obs)[..., 0]
+    other = networks.apply(net, params, networks.reflect(mirror.critic, obs))
+    return 0.5 * (networks.apply(net, params, obs) + other)[..., 0]
 
 
 def mode(state: ActorCritic, settings: LearnSettings, obs: dict[str, jax.Array]) -> jax.Array:
     """The policy's mean action [...,A], normalised."""
     net, _ = _nets(settings, state.actor["log_std"].shape[-1])
-    return networks.apply(net, state.actor["net"], normalizers.normalize(state.actor_norm, obs["actor"]))
+    return _mean(net, state.actor["net"], state.mirror, normalizers.normalize(state.actor_norm, obs["actor"]))
+
+
+def _widening(state: ActorCritic, settings: LearnSettings, obs: dict[str, jax.Array]) -> jax.Array | None:
+    """What pushed environments add to the log of the standard deviation [...]; None if they do not differ.
+
+    The noise of what an action was worth is as large as what is at stake, and what it teaches is as small as the action's own
+    noise: where falls are at stake, policies go on learning with large noise only (docs/architecture.md).
+    """
+    if settings.std.mode != "annealed" or settings.std.end_pushed is None:
+        return None
+    return obs["pushed"] * state.progress * jnp.log(settings.std.end_pushed / settings.std.end)
+
+
+def _widened(log_std: jax.Array, widening: jax.Array | None) -> jax.Array:
+    return log_std if widening is None else log_std + widening[..., None]
 
 
 def act(state: ActorCritic, settings: LearnSettings, obs: dict[str, jax.Array], keys: jax.Array, explore: jax.Array):
@@ -70,11 +116,11 @@ def act(state: ActorCritic, settings: LearnSettings, obs: dict[str, jax.Array], 
     With probability `explore` the sampled action is taken, else the mode.
     """
     mean = mode(state, settings, obs)
-    log_std = state.actor["log_std"]
+    log_std = _widened(state.actor["log_std"], _widening(state, settings, obs))
 
     def one(key: jax.Array) -> tuple[jax.Array, jax.Array]:
         noise, choice = jax.random.split(key)
-        return jax.random.normal(noise, log_std.shape), jax.random.uniform(choice) < explore
+        return jax.random.normal(noise, log_std.shape[-1:]), jax.random.uniform(choice) < explore
 
     noise, random = jax.vmap(one)(keys)
     action = jnp.where(random[:, None], mean + jnp.exp(log_std) * noise, mean)
@@ -84,7 +130,7 @@ def act(state: ActorCritic, settings: LearnSettings, obs: dict[str, jax.Array], 
 def values(state: ActorCritic, settings: LearnSettings, obs: dict[str, jax.Array]) -> jax.Array:
     """The critic's estimate [...]."""
     _, net = _nets(settings, 1)
-    return networks.apply(net, state.critic, normalizers.normalize(state.critic_norm, obs["critic"]))[..., 0]
+    return _value(net, state.critic, state.mirror, normalizers.normalize(state.critic_norm, obs["critic"]))
 
 
 def targets(
@@ -99,7 +145,8 @@ def targets(
     )
     actor_obs = normalizers.normalize(state.actor_norm, rollout.obs["actor"])
     critic_obs = normalizers.normalize(state.critic_norm, rollout.obs["critic"])
-    batch = Batch(actor_obs, critic_obs, rollout.action, rollout.log_prob, rollout.random, normalized, target)
+    widening = _widening(state, settings, rollout.obs)
+    batch = Batch(actor_obs, critic_obs, rollout.action, rollout.log_prob, rollout.random, normalized, target, widening)
     stats = {"Adv_Mean": jnp.mean(advantage), "Adv_Std": jnp.std(advantage)}
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch), stats
 
@@ -114,7 +161,7 @@ def update_critic(
     def step(carry, rows):
         params, opt = carry
         obs, target = batch.critic_obs[rows], batch.target[rows]
-        loss, grads = jax.value_and_grad(lambda p: losses.value(networks.apply(net, p, obs)[..., 0], target))(params)
+        loss, grads = jax.value_and_grad(lambda p: losses.value(_value(net, p, state.mirror, obs), target))(params)
         changes, opt = optimizer.update(parallel.mean(grads, axis), opt, params)
         return (optax.apply_updates(params, changes), opt), {"Critic_Loss": loss}
 
@@ -123,13 +170,15 @@ def update_critic(
     return state._replace(critic=params, critic_opt=opt), stats
 
 
-def _actor_loss(params: Any, settings: LearnSettings, algorithm: Algorithm, rows: Batch) -> tuple[jax.Array, dict]:
+def _actor_loss(
+    params: Any, mirror: Mirror | tuple[()], settings: LearnSettings, algorithm: Algorithm, rows: Batch
+) -> tuple[jax.Array, dict]:
     log_std = params["log_std"]
     if settings.std.mode != "trained":
         log_std = jax.lax.stop_gradient(log_std)
     net, _ = _nets(settings, log_std.shape[-1])
-    mean = networks.apply(net, params["net"], rows.actor_obs)
-    log_prob = networks.log_prob(mean, log_std, rows.action)
+    mean = _mean(net, params["net"], mirror, rows.actor_obs)
+    log_prob = networks.log_prob(mean, _widened(log_std, rows.widening), rows.action)
     loss, info = algorithm.policy_loss(log_prob, rows.log_prob, rows.advantage, rows.random, settings.ppo_clip_ratio)
     bound = losses.action_bound(mean)
     regular = jnp.mean(jnp.sum(mean**2, axis=-1))
@@ -148,7 +197,9 @@ def update_actor(
     def step(carry, rows):
         params, opt = carry
         picked = jax.tree.map(lambda x: x[rows], batch)
-        (_, info), grads = jax.value_and_grad(_actor_loss, has_aux=True)(params, settings, algorithm, picked)
+        (_, info), grads = jax.value_and_grad(_actor_loss, has_aux=True)(
+            params, state.mirror, settings, algorithm, picked
+        )
         changes, opt = optimizer.update(parallel.mean(grads, axis), opt, params)
         changed: Any = optax.apply_updates(params, changes)
         if settings.std.mode != "trained":  # it has no gradient, but weight decay would move it
@@ -184,7 +235,9 @@ def anneal(state: ActorCritic, settings: LearnSettings, failed: jax.Array, axis:
 
 def update_normalizers(state: ActorCritic, rollout: Rollout, active: jax.Array, axis: str | None) -> ActorCritic:
     """Merge the rollout's observations."""
-    return state._replace(
-        actor_norm=normalizers.update(state.actor_norm, rollout.obs["actor"], active, axis),
-        critic_norm=normalizers.update(state.critic_norm, rollout.obs["critic"], active, axis),
-    )
+    actor = normalizers.update(state.actor_norm, rollout.obs["actor"], active, axis)
+    critic = normalizers.update(state.critic_norm, rollout.obs["critic"], active, axis)
+    if state.mirror:
+        actor = normalizers.symmetric(actor, state.mirror.actor)
+        critic = normalizers.symmetric(critic, state.mirror.critic)
+    return state._replace(actor_norm=actor, critic_norm=critic)

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from mimicjax.types import Reflection
+
 LOG_2PI = 1.8378770664093453
 
 
@@ -42,10 +44,15 @@ def apply(net: MLP, params: Any, x: jax.Array) -> jax.Array:
     return net.apply(params, x)  # type: ignore[return-value]
 
 
+def reflect(mirror: Reflection, x: jax.Array) -> jax.Array:
+    """Vectors [...,n] as they are in a mirror."""
+    return x[..., mirror.index] * mirror.sign
+
+
 def log_prob(mean: jax.Array, log_std: jax.Array, x: jax.Array) -> jax.Array:
-    """Log-density [...] of a diagonal Gaussian; mean and x [...,A], log_std [A]."""
+    """Log-density [...] of a diagonal Gaussian; mean and x [...,A], log_std [A] or [...,A]."""
     z = (x - mean) * jnp.exp(-log_std)
-    return -0.5 * jnp.sum(z**2, axis=-1) - jnp.sum(log_std) - 0.5 * x.shape[-1] * LOG_2PI
+    return -0.5 * jnp.sum(z**2, axis=-1) - jnp.sum(log_std, axis=-1) - 0.5 * x.shape[-1] * LOG_2PI
 
 
 def entropy(log_std: jax.Array) -> jax.Array:

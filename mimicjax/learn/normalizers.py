@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from mimicjax.learn import parallel
+from mimicjax.types import Reflection
 
 CLIP, MIN_STD, MIN_DIFFERENCE = 10.0, 1e-4, 1e-4
 
@@ -40,6 +41,12 @@ def magnitude(size: int) -> Magnitude:
 def std(state: Moments) -> jax.Array:
     """Standard deviation [O], at least 1e-4."""
     return jnp.sqrt(jnp.maximum(state.square - state.mean**2, MIN_STD**2))
+
+
+def symmetric(state: Moments, mirror: Reflection) -> Moments:
+    """With every sample's mirror image beside it: then an image is normalised to the image of what is normalised."""
+    mean = 0.5 * (state.mean + state.mean[mirror.index] * mirror.sign)
+    return state._replace(mean=mean, square=0.5 * (state.square + state.square[mirror.index]))
 
 
 def normalize(state: Moments, x: jax.Array) -> jax.Array:

@@ -15,7 +15,6 @@ import jax
 
 from mimicjax import config
 from mimicjax.errors import UserError
-from mimicjax.learn import actor_critic
 from mimicjax.learn.actor_critic import ActorCritic
 from mimicjax.run import checkpoint, checkpoint_files
 from mimicjax.settings import RunSettings
@@ -34,7 +33,7 @@ class Restored(NamedTuple):
 def load(
     folder: Path,
     world: Callable[[RunSettings], Any],
-    sizes: Callable[[Any], dict[str, int]],
+    first_agent: Callable[[Any, jax.Array], ActorCritic],
     *,
     engine: str | None = None,
     motion: str | None = None,
@@ -43,7 +42,7 @@ def load(
 ) -> Restored:
     """The agent of a run folder and the world it was trained in.
 
-    world, sizes, facts: build's functions of these names. engine, motion: instead of the run's. step: of the
+    world, first_agent, facts: build's functions of these names. engine, motion: instead of the run's. step: of the
     checkpoint, None for the latest. Raises UserError for whatever is missing, damaged or does not fit.
     """
     trained = settings_of(folder)
@@ -52,7 +51,7 @@ def load(
     settings = dataclasses.replace(trained, num_envs=len(jax.devices()), motion=motion or trained.motion, engine=chosen)
     made = world(settings)
     number = int(checkpoint_files.find(folder / "checkpoints", step).name.partition(".")[0])
-    like = {"agent": template(settings, sizes(made), made.robot.num_dofs)}
+    like = {"agent": jax.eval_shape(lambda key: first_agent(made, key), jax.random.key(0))}
     agent = checkpoint.restore(folder / "checkpoints", like, step=step, part=True)[0]["agent"]
     here = facts(made) if facts else {}
     differs = []
@@ -71,9 +70,3 @@ def settings_of(folder: Path) -> RunSettings:
     if not file.is_file():
         raise UserError(f"{folder}: is no run folder (no config.yaml in it)")
     return config.load(RunSettings, file)
-
-
-def template(settings: RunSettings, sizes: dict[str, int], actions: int) -> ActorCritic:
-    """The agent's shapes and types; nothing is computed."""
-    init = lambda key: actor_critic.init(key, settings.learn, sizes["actor"], sizes["critic"], actions)  # noqa: E731
-    return jax.eval_shape(init, jax.random.key(0))

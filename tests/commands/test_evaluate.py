@@ -95,12 +95,12 @@ def test_only_the_agent_is_read_and_it_is_the_one_saved(run, tmp_path):
     shutil.copytree(folder, copy)
     text = (copy / "config.yaml").read_text()  # another number of environments, as on another machine
     (copy / "config.yaml").write_text(text.replace("num_envs: 4", "num_envs: 512"))
-    loaded = restored.load(copy, build.world, build.sizes, facts=build.facts)
+    loaded = restored.load(copy, build.world, build.first_agent, facts=build.facts)
     assert loaded.step == 20 and loaded.notes == () and loaded.facts["samples"] == 80
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(loaded.agent), agent)
     moved = dataclasses.replace(loaded.world.settings, motion="elsewhere")
     facts = lambda world: {**build.facts(world._replace(settings=moved)), "motion_hash": "x", "robot_hash": "y"}  # noqa: E731
-    notes = restored.load(copy, build.world, build.sizes, facts=facts).notes
+    notes = restored.load(copy, build.world, build.first_agent, facts=facts).notes
     assert len(notes) == 2 and "robot" in notes[0] and "motion" in notes[1]
 
 

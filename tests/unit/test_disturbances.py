@@ -303,6 +303,22 @@ def test_quiet_environments(g1):
     assert push_log.columns(sums, 60 * COUNT)["Push_Level_p"] == 1.0
 
 
+def test_the_critic_knows_the_wrench_the_levels_and_whether_there_are_any(g1):
+    curriculum = CurriculumSettings(by="samples", begin=0.25, samples=1e9)
+    profiles = {"p": push(force=[30.0, 30.0], sustained=True, curriculum=curriculum), "q": push(payload=[1.0, 2.0])}
+    made = disturbances.make(g1, profiles, DT, 1, observe=True, quiet=0.5)
+    assert made is not None
+    states, _ = run(g1, profiles, 1, quiet=0.5)
+    seen = np.asarray(jax.vmap(made.observe)(jax.tree.map(lambda x: x[0], states)))
+    pushed = np.asarray(states.pushed[0], bool)
+    wrench = np.asarray(states.wrench[0]).reshape(COUNT, -1) / np.tile(disturbances.CRITIC_SCALE, len(g1.wrench_bodies))
+    np.testing.assert_allclose(seen[:, :-3], wrench, rtol=1e-6)
+    np.testing.assert_array_equal(seen[pushed, -3:], [[0.25, 1.0, 1.0]] * pushed.sum())
+    assert not seen[~pushed].any() and seen[pushed, :-3].any(axis=1).all()
+    blind = disturbances.make(g1, profiles, DT, 1, observe=False, quiet=0.5)
+    assert blind is not None and blind.observe(jax.tree.map(lambda x: x[0, 0], states)).shape == (0,)
+
+
 def test_streams_do_not_depend_on_other_profiles(g1):
     one, other = push(force=[1.0, 9.0]), push(torque=[1.0, 2.0])
     alone, both = run(g1, {"one": one}, 50)[0], run(g1, {"other": other, "one": one}, 50)[0]

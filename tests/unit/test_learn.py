@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import scipy.stats
 
 from mimicjax.errors import UserError
 from mimicjax.learn import actor_critic, losses, minibatch, networks, normalizers, optimizers, replay, returns
@@ -239,7 +240,7 @@ def compiled_update(settings):
         agent = agent._replace(actor_opt=opt._replace(hyperparams={**opt.hyperparams, "learning_rate": rate}))
         action, log_prob, random = actor_critic.act(agent, settings, {"actor": obs}, jax.random.split(KEY, 32), 1.0)
         flat = jnp.full(32, advantage)
-        batch = actor_critic.Batch(obs, obs, action, log_prob - gap, random, flat, flat)
+        batch = actor_critic.Batch(obs, obs, action, log_prob - gap, random, flat, flat, None)
         return actor_critic.update_actor(KEY, agent, settings, ALGORITHMS["DeepMimic"], batch, 8, None)
 
     return PROGRAMS.setdefault(repr(settings), update)
@@ -253,6 +254,37 @@ def test_rate_follows_the_kl(gap, rate, want):
     _, agent, stats = updated(TARGET, gap, advantage=0.0, rate=rate)
     np.testing.assert_allclose(agent.actor_opt.hyperparams["learning_rate"], want, rtol=1e-5)
     assert stats["KL"] > 0.3 if gap == 1.0 else stats["KL"] < 0.012
+
+
+def test_noise_stays_larger_where_robots_are_pushed():
+    """Annealed to the end, actions scatter by `end`, and by `end_pushed` in pushed environments; halfway by the means.
+
+    The first minibatch of an update finds the probabilities that the rollout had.
+    """
+    std = StdSettings(mode="annealed", begin=0.2, end=0.05, end_pushed=0.1)
+    settings = dataclasses.replace(TARGET, std=std)
+    count = 20_000
+    obs = {"actor": jnp.zeros((2 * count, 3)), "pushed": jnp.repeat(jnp.asarray([0.0, 1.0]), count)}
+
+    @jax.jit
+    def run(progress):
+        done = jnp.full((1, 1), progress < 0)
+        agent = agent_of(settings)._replace(progress=progress - 1.0 / std.anneal_iterations)
+        agent = actor_critic.anneal(agent, settings, done, None)
+        return agent, actor_critic.act(agent, settings, obs, jax.random.split(KEY, 2 * count), jnp.float32(1))
+
+    for progress, want in ((1.0, (0.05, 0.1)), (0.5, (0.1, 2**0.5 / 10))):
+        agent, (action, log_prob, random) = run(jnp.float32(progress))
+        found = np.asarray(action).reshape(2, count, 2)
+        np.testing.assert_allclose(found.std(axis=(1, 2)), want, rtol=0.02)
+        law = scipy.stats.norm(found.mean(axis=1, keepdims=True), np.reshape(want, (2, 1, 1)))
+        np.testing.assert_allclose(np.asarray(log_prob).reshape(2, count), law.logpdf(found).sum(-1), atol=0.15)
+        wider = actor_critic._widening(agent, settings, obs)
+        flat = jnp.zeros(2 * count)
+        batch = actor_critic.Batch(obs["actor"], obs["actor"], action, log_prob, random, flat, flat, wider)
+        still = dataclasses.replace(settings, actor=OptimizerSettings(learning_rate=0.0, epochs=1, batch_size=count))
+        stats = actor_critic.update_actor(KEY, agent, still, ALGORITHMS["DeepMimic"], batch, 2, None)[1]
+        assert abs(stats["KL"]) < 1e-6 and abs(stats["Imp_Ratio"] - 1) < 1e-5
 
 
 def test_rate_stays_without_a_target():

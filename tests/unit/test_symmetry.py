@@ -1,0 +1,138 @@
+"""A robot in a mirror: observations and physics of the mirrored state, and a policy that does the same there."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+import pytest
+
+from mimicjax import build, config
+from mimicjax.env import disturbances, observations
+from mimicjax.env.observations import View
+from mimicjax.errors import UserError
+from mimicjax.learn import actor_critic, networks, normalizers
+from mimicjax.robot import kinematics, symmetry
+from mimicjax.settings import ObservationSettings, RunSettings
+
+OBSERVED = ObservationSettings(terms=["character", "target"], target_steps=[1, 2])
+
+
+def reflected(reflection, vector):
+    return vector[..., reflection.index] * reflection.sign
+
+
+def states(robot, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Random (qpos, qvel)."""
+    random = np.random.default_rng(0)
+    turns = random.normal(size=(count, 4))
+    turns /= np.linalg.norm(turns, axis=-1, keepdims=True)
+    places, angles = random.normal(size=(count, 3)), random.normal(0.0, 0.3, (count, robot.num_dofs))
+    return list(zip(np.hstack([places, turns, angles]), random.normal(size=(count, robot.nv)), strict=True))
+
+
+def mirrored(robot, qpos, qvel):
+    """MuJoCo's state in the mirror: written down for the root, by hinge axes for the joints."""
+    joints = symmetry.dofs(robot)
+    root = np.asarray([1, -1, 1, 1, -1, 1, -1]), np.asarray([1, -1, 1, -1, 1, -1])
+    return (
+        np.concatenate([qpos[:7] * root[0], reflected(joints, qpos[7:])]),
+        np.concatenate([qvel[:6] * root[1], reflected(joints, qvel[6:])]),
+    )
+
+
+@pytest.mark.parametrize("frame", ["global", "heading"])
+@pytest.mark.parametrize("joints", ["angle", "rotation"])
+def test_observations_of_the_mirrored_state(g1, frame, joints):
+    settings = dataclasses.replace(OBSERVED, frame=frame, joints=joints)
+    observe, reflection = observations.make(g1, settings), observations.reflection(g1, settings)
+
+    @jax.jit
+    def seen(qpos, qvel):
+        poses = jax.vmap(lambda q, v: kinematics.pose_of(g1, q, v))(qpos, qvel)
+        first, second, targets = (jax.tree.map(lambda x, k=k: x[k], poses) for k in (0, 1, slice(2, 4)))
+        return observe(View(first, second, targets, jnp.float32(0)))
+
+    both = [
+        np.asarray(seen(*(np.stack(part).astype(np.float32) for part in zip(*some, strict=True))))
+        for some in (states(g1, 4), [mirrored(g1, *state) for state in states(g1, 4)])
+    ]
+    np.testing.assert_allclose(reflected(reflection, both[0]), both[1], atol=3e-5)
+    np.testing.assert_array_equal(reflected(reflection, reflected(reflection, both[0])), both[0])
+    assert np.abs(both[0] - both[1]).max() > 1
+
+
+def test_physics_of_the_mirrored_state(g1):
+    """A fall of 0.04 s with joint velocities of 1 rad/s: the model's two sides are alike to 1e-4 rad."""
+    model = mujoco.MjModel.from_xml_path(str(g1.xml))
+    qpos, qvel = states(g1, 1)[0]
+    qpos[2] = 3.0
+
+    def after(qpos, qvel):
+        data = mujoco.MjData(model)
+        data.qpos[:], data.qvel[:] = qpos, qvel
+        for _ in range(20):
+            mujoco.mj_step(model, data)
+        return data.qpos.copy(), data.qvel.copy()
+
+    want, got = mirrored(g1, *after(qpos, qvel)), after(*mirrored(g1, qpos, qvel))
+    np.testing.assert_allclose(got[0], want[0], atol=1e-4)
+    np.testing.assert_allclose(got[1], want[1], atol=2e-3)
+
+
+def test_wrenches_in_the_mirror(g1):
+    """A push forward and to the left at the left elbow is one forward and to the right at the right elbow."""
+    slots = [g1.body_names[body] for body in g1.wrench_bodies]
+    left, right = slots.index("left_elbow_link"), slots.index("right_elbow_link")
+    wrench, want = np.zeros((2, len(slots), 6), np.float32)
+    wrench[left], want[right] = [1, 2, 3, 4, 5, 6], [1, -2, 3, -4, 5, -6]
+    rest = np.asarray([0.5, 0.25, 1.0])  # two levels, and that there are pushes
+    found = reflected(disturbances.reflection(g1, 2, True), np.concatenate([wrench.reshape(-1), rest]))
+    np.testing.assert_array_equal(found, np.concatenate([want.reshape(-1), rest]))
+
+
+@pytest.fixture(scope="module")
+def pushed():
+    given = {"engine.name": "native", "num_envs": 2, "learn.symmetry": True}
+    world = build.world(config.load(RunSettings, "deepmimic_g1_push", given))
+    return world, build.first_agent(world, jax.random.key(0))
+
+
+def test_the_policy_does_the_same_in_the_mirror(pushed):
+    """With normalisers that have seen more of one side than of the other."""
+    world, agent = pushed
+    learn, width, keys = world.settings.learn, build.sizes(world), jax.random.split(jax.random.key(1), 2)
+    obs = {
+        name: 1 + 2 * jax.random.normal(key, (5, width[name]))
+        for key, name in zip(keys, ("actor", "critic"), strict=True)
+    }
+    moments = {name: normalizers.update(normalizers.moments(width[name]), obs[name], jnp.asarray(True)) for name in obs}
+    agent = agent._replace(
+        actor=jax.tree.map(lambda x: 3 * x, agent.actor),
+        actor_norm=normalizers.symmetric(moments["actor"], agent.mirror.actor),
+        critic_norm=normalizers.symmetric(moments["critic"], agent.mirror.critic),
+    )
+    image = {name: networks.reflect(getattr(agent.mirror, name), obs[name]) for name in obs}
+    action, other = (actor_critic.mode(agent, learn, each) for each in (obs, image))
+    np.testing.assert_allclose(networks.reflect(agent.mirror.action, action), other, atol=1e-5)
+    assert np.abs(action - other).max() > 1e-3
+    value, same = (actor_critic.values(agent, learn, each) for each in (obs, image))
+    np.testing.assert_allclose(value, same, rtol=1e-5, atol=1e-5)
+
+
+def test_what_has_no_mirror_image(g1):
+    with pytest.raises(UserError, match="phase"):
+        observations.reflection(g1, dataclasses.replace(OBSERVED, terms=["character", "phase"]))
+    one_armed = dataclasses.replace(g1, body_names=tuple(n.replace("left_elbow", "elbow") for n in g1.body_names))
+    with pytest.raises(UserError, match="right_elbow_link has no partner left_elbow_link"):
+        symmetry.bodies(one_armed)
+    bent = np.array(g1.joint_axis)
+    bent[g1.joint_names.index("left_knee_joint")] = [0.6, 0.8, 0.0]
+    with pytest.raises(UserError, match="knee_joint and (left|right)_knee_joint are not mirror images"):
+        symmetry.dofs(dataclasses.replace(g1, joint_axis=bent))
+    lone = dataclasses.replace(g1, wrench_bodies=np.asarray([g1.body_names.index("left_elbow_link")]))
+    with pytest.raises(UserError, match="left_elbow_link is among the .*, right_elbow_link is not"):
+        disturbances.reflection(lone, 1, True)
