@@ -6,6 +6,7 @@ import mujoco
 import numpy as np
 
 from mimicjax.errors import UserError
+from mimicjax.robot import stage
 from mimicjax.settings import EngineSettings
 from mimicjax.types import BALL, HINGE, Robot
 
@@ -56,6 +57,7 @@ def build(robot: Robot, settings: EngineSettings) -> mujoco.MjModel:
     for element in [*spec.actuators, *spec.sensors, *spec.keys]:
         spec.delete(element)
     _joints(spec, settings.frictionloss)
+    stage.furnish(spec)
     _floor(robot, spec)
     _collisions(spec, settings.self_collision)
     if not settings.self_collision:
@@ -99,12 +101,8 @@ def _joints(spec: mujoco.MjSpec, frictionloss: bool) -> None:
 
 
 def _floor(robot: Robot, spec: mujoco.MjSpec) -> None:
-    """Makes sure of a plane at height 0 with friction in it: contacts take the larger condim, robots often have 1."""
+    """Planes are at height 0 and have friction in them: contacts take the larger condim, robots often have 1."""
     planes = [geom for geom in spec.worldbody.geoms if geom.type == mujoco.mjtGeom.mjGEOM_PLANE]
-    if not planes:
-        name = "floor" if spec.geom("floor") is None else "floor_plane"
-        planes = [spec.worldbody.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0.0, 0.0, 0.05])]
-        planes[0].rgba = [0.5, 0.5, 0.5, 1.0]
     for plane in planes:
         if plane.pos[2] != 0.0:
             raise UserError(

@@ -11,6 +11,7 @@ import numpy as np
 
 from mimicjax.errors import UserError
 from mimicjax.motion.coordinates import qpos_of
+from mimicjax.robot import stage
 from mimicjax.types import WRAP, Clip, Robot
 
 VIDEO, PICTURE = (".mp4", ".gif"), (".png", ".jpg")
@@ -41,7 +42,9 @@ def view(robot: Robot, clip: Clip, out: Path, watch: Watch = iter) -> None:
 
 def draw(robot: Robot, qpos: np.ndarray, clip: Clip, times: Iterable[float]) -> list[list[np.ndarray]]:
     """For each time (s) the views of AZIMUTHS, each [H,W,3] uint8."""
-    model = mujoco.MjModel.from_xml_path(str(robot.xml))
+    spec = mujoco.MjSpec.from_file(str(robot.xml))
+    stage.furnish(spec)
+    model = spec.compile()
     data, camera, images = mujoco.MjData(model), mujoco.MjvCamera(), []
     travel = clip.root_pos[-1] - clip.root_pos[0]
     height = float(clip.root_pos[:, 2].max())

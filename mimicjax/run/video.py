@@ -123,8 +123,6 @@ class _Stage:
         view = np.deg2rad(self.camera.azimuth + 50.0)  # the sun stands to the right of the camera
         self.sun = np.array([0.56 * np.cos(view), 0.56 * np.sin(view), -0.83])
         self.far = 4.0 * tall
-        planes = model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE
-        self.plain = bool(np.all(model.geom_matid[planes] < 0))  # then nothing on the floor shows how fast we are
         # the square that has shadows; a smaller one shows stripes at its near edge
         model.vis.map.shadowclip = 3.2 * tall / model.stat.extent
 
@@ -134,36 +132,10 @@ class _Stage:
         every = mujoco.mjtCatBit.mjCAT_ALL.value
         mujoco.mjv_updateScene(self.model, robot, self.option, self.perturb, self.camera, every, scene)
         lights = [scene.lights[index] for index in range(scene.nlight) if not scene.lights[index].headlight]
-        for light in lights[:1] or [_new_light(scene)]:  # one that stays behind leaves the robot without shadow
+        for light in lights[:1]:  # one that stays behind leaves the robot without shadow
             light.pos, light.dir = self.look[frame] - self.far * self.sun, self.sun
         for light in lights[1:]:
             light.pos = light.pos + np.append(self.look[frame][:2], 0.0)
-        if self.plain:
-            _tiles(scene, self.look[frame])
-
-
-def _new_light(scene: mujoco.MjvScene) -> mujoco.MjvLight:
-    """A sun, for robots whose MJCF has no light."""
-    light = scene.lights[scene.nlight]
-    scene.nlight += 1
-    light.type, light.castshadow, light.headlight = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, 1, 0
-    light.ambient, light.diffuse, light.specular = np.zeros(3), np.full(3, 0.55), np.full(3, 0.1)
-    light.attenuation = np.array([1.0, 0.0, 0.0])
-    return light
-
-
-def _tiles(scene: mujoco.MjvScene, center: np.ndarray, reach: int = 7) -> None:
-    """Every other square metre of a floor without texture, a little darker."""
-    near = np.round(center[:2]).astype(int)
-    for x in range(near[0] - reach, near[0] + reach):
-        for y in range(near[1] - reach, near[1] + reach):
-            if (x + y) % 2 or scene.ngeom >= scene.maxgeom:
-                continue
-            place, size = np.array([x + 0.5, y + 0.5, 5e-4]), np.array([0.5, 0.5, 1e-4])
-            color = np.array([0.4, 0.41, 0.43, 1.0], np.float32)
-            box = mujoco.mjtGeom.mjGEOM_BOX
-            mujoco.mjv_initGeom(scene.geoms[scene.ngeom], box, size, place, np.eye(3).ravel(), color)
-            scene.ngeom += 1
 
 
 def _height(model: mujoco.MjModel, qpos: np.ndarray) -> float:

@@ -172,6 +172,19 @@ def test_masks_stay_where_pairs_would_change_contacts(tmp_path, old, new):
     assert model.npair == 0 and contacts(model, 0.09) == {("floor", "trunk")}
 
 
+def test_robots_without_light_floor_or_sky_get_them(tmp_path, g1):
+    """The small robot brings none of them, the G1 all; names that are taken are left alone."""
+    floor = '<geom name="squares" type="plane" size="0 0 1"/><light name="lamp" pos="0 0 3" diffuse="1 0 0"/>'
+    for ground, lamps in (("", 1), (floor, 1)):
+        made = scene.build(make_robot(tmp_path, ground), EngineSettings())
+        plane = int(np.flatnonzero(made.geom_type == mujoco.mjtGeom.mjGEOM_PLANE)[0])
+        assert made.nlight == lamps and made.ntex == 2 and made.geom_matid[plane] >= 0
+        np.testing.assert_allclose(made.light_diffuse[0], [1, 0, 0] if ground else [0.6, 0.6, 0.58], rtol=1e-6)
+    own, made = mujoco.MjModel.from_xml_path(str(g1.xml)), scene.build(g1, EngineSettings())
+    assert (own.nlight, own.ntex, own.nmat) == (made.nlight, made.ntex, made.nmat)
+    np.testing.assert_array_equal(own.vis.headlight.ambient, made.vis.headlight.ambient)
+
+
 def test_options_come_from_settings(tmp_path):
     settings = EngineSettings(
         sim_freq=200,
