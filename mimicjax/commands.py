@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import mimicjax
 from mimicjax.errors import UserError
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 
 WIDE = 300  # columns
 SHORT = {"engine": "engine.name"}  # flags that stand for a longer key
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser, and its commands', whose errors are one line like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message.removeprefix('argument ')} (--help lists all flags)")
 
 
 def main(name: str, function: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:

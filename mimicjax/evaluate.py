@@ -7,7 +7,7 @@ import importlib.metadata
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from mimicjax import commands, evaluate_push
 from mimicjax.errors import UserError
@@ -23,11 +23,6 @@ PACKAGES = ("mimicjax", "mujoco", "mujoco-mjx", "warp-lang", "jax", "jaxlib", "n
 HEADLINE = ("Completed", "Success_0.5m", "Success_0.25m", "MPJPE_Global", "MPJPE_Root", "Return_Per_Step")
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message.removeprefix('argument ')} (--help lists all flags)")
-
-
 def _whole(text: str) -> int:
     try:
         return int(text)
@@ -37,7 +32,7 @@ def _whole(text: str) -> int:
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The command line. Raises UserError."""
-    parser = _Parser(
+    parser = commands.Parser(
         prog="python -m mimicjax.evaluate", allow_abbrev=False,
         description="Evaluate the policy of a run: every clip from its start and from random phases, mode actions.",
     )  # fmt: skip

@@ -36,7 +36,7 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=NAME, description="Motion files.")
+    parser = commands.Parser(prog=NAME, description="Motion files.")
     verbs = parser.add_subparsers(required=True, metavar="command")
     making = verbs.add_parser("make", help="make a motion by code", description="Make a motion by code.")
     makers = "; ".join(f"{name}: {maker.help}" for name, maker in MAKERS.items())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -24,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m mimicjax.robot", description="Load a robot and say what it is.")
+    parser = commands.Parser(prog="python -m mimicjax.robot", description="Load a robot and say what it is.")
     parser.add_argument("robot", metavar="NAME|FILE", help="a name (g1), a folder, a robot.yaml, or an .xml beside one")
     for what, value in rows(load(parser.parse_args(argv).robot)):
         print(textwrap.fill(f"{what:{INDENT}s}{value}", 110, subsequent_indent=INDENT * " ", break_long_words=False,

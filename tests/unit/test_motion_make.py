@@ -168,6 +168,8 @@ def test_options_do_what_they_say(g1):
         (["walk", "--robot", "g2"], "g2"),
         (["walk", "--speed", "3"], "0.3 to 1.1 m/s"),
         (["walk", "--speed", "nan"], "0.3 to 1.1 m/s"),
+        (["walk", "--speed", "fast"], "--speed: invalid float value: 'fast'"),
+        (["walk", "--sped", "1"], "unrecognized arguments: --sped 1"),
         (["walk", "--depth", "0.2"], "--speed"),
         (["walk", "--speed", "1.1", "--cadence", "108"], "limits"),
     ],
