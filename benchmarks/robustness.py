@@ -33,7 +33,7 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--pairs", default="add_g1:add_g1_push,deepmimic_g1:deepmimic_g1_push", help="(%(default)s)")
     parser.add_argument("--motion", default="walk")
     parser.add_argument("--seeds", default="0,1,2", help="separated by commas (%(default)s)")
-    parser.add_argument("--max-samples", type=float, default=2e6, help="of each training (%(default)s)")
+    parser.add_argument("--max-samples", type=float, default=4e6, help="of each training (%(default)s)")
     parser.add_argument(
         "--sweep", default=str(SWEEP), help="profile or file of the push sweep (torso_sweep.yaml beside this)"
     )
@@ -105,12 +105,12 @@ def _how(row: dict[str, Any]) -> str:
     return f"{row['duration']:g} s" if row["duration"] else "sustained"
 
 
-def keep(file: Path, name: str) -> list[str]:
-    """Copies a sweep's pictures of the first body to results/robustness/; gives their names."""
+def keep(file: Path, name: str, heat: bool) -> list[str]:
+    """Copies a sweep's pictures of the first body to results/robustness/, the large heat map if asked; gives their names."""
     body = json.loads(file.read_text())["sweeps"][0]["cells"][0]["body"]
     PICTURES.mkdir(parents=True, exist_ok=True)
     kept = []
-    for end in (f"heat-{body}", "polar", "polar-sustained"):
+    for end in (*([f"heat-{body}"] if heat else []), "polar", "polar-sustained"):
         picture = file.with_name(f"{file.stem}-{end}.png")
         if picture.is_file():
             kept.append(f"{name}_{end}.png")
@@ -163,10 +163,11 @@ def main() -> int:
             raise SystemExit(
                 f"--pairs {pair}: must be two configs with a colon between them, such as add_g1:add_g1_push"
             )
-        for seed in given.seeds.split(","):
+        seeds = given.seeds.split(",")
+        for seed in seeds:
             runs = [train(given, flags, config, seed) for config in configs]
             file = sweep(given, *runs)
-            kept = keep(file, f"{given.name}_{Path(configs[0]).stem}_seed{seed}")
+            kept = keep(file, f"{given.name}_{Path(configs[0]).stem}_seed{seed}", seed == seeds[0])
             pairs.setdefault(pair, {})[seed] = {**summary(file), "pictures": kept}
             setup = {k: plain(str(v)) for k, v in vars(given).items() if k != "runs"}
             path = report.write(f"robustness_{given.name}", facts, {**setup, "flags": plain(flags), "pairs": pairs})
