@@ -239,4 +239,4 @@ def test_a_robot_without_light_and_floor_texture_is_drawn_all_the_same(tmp_path)
     model = scene.build(dataclasses.replace(robot, xml=tmp_path / "robot.xml"), EngineSettings())
     qpos = robot.start_qpos[None].astype(np.float64)
     floor = next(video.render(model, qpos, qpos, 1 / 30, "none", size=(192, 112)))[70:]
-    assert model.nlight == 0 and floor.std() > 8  # squares
+    assert model.nlight == 1 and floor.std() > 8  # squares
