@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import report
 
-from mimicjax.run import machine
+from mimicjax.benchmark import machine
 
 POLL = 0.2  # s between looks at metrics.jsonl
 INTERRUPTED = 130  # exit code of a run that was interrupted and has saved itself

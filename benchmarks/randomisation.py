@@ -16,9 +16,9 @@ import numpy as np
 import report
 
 from mimicjax import build, commands, config
-from mimicjax.run import throughput
-from mimicjax.settings import RandomizeSettings, RunSettings
-from mimicjax.settings_randomize import SensorSettings, StartSettings
+from mimicjax.benchmark import throughput
+from mimicjax.config.randomize import SensorSettings, StartSettings
+from mimicjax.config.settings import RandomizeSettings, RunSettings
 
 MODELS = RandomizeSettings(
     friction=[0.3, 1.2], friction_each=True, base_mass=[-1.0, 3.0], base_com=[0.025, 0.05, 0.05], link_mass=[0.9, 1.1],

@@ -24,13 +24,13 @@ import numpy as np
 import report
 from mujoco.batch import Batch
 
+from mimicjax.benchmark import throughput
+from mimicjax.benchmark.throughput import Drive
+from mimicjax.config.settings import EngineSettings
 from mimicjax.engine import native, scene
 from mimicjax.motion import library
 from mimicjax.motion.datasets import load_motions
 from mimicjax.robot.load import load
-from mimicjax.run import throughput
-from mimicjax.run.throughput import Drive
-from mimicjax.settings import EngineSettings
 from mimicjax.types import Robot
 
 BASE = EngineSettings()

@@ -5,48 +5,40 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import config
+from mimicjax.config.push import PushSettings
+from mimicjax.config.settings import RandomizeSettings, RunSettings
 from mimicjax.engine import choose, randomisation, scene
 from mimicjax.env import disturbances, observations, push_profiles
 from mimicjax.env import env as environment
-from mimicjax.env.env import Env, Motion
+from mimicjax.env.env import Env
 from mimicjax.errors import UserError
+from mimicjax.evaluation import episodes
+from mimicjax.evaluation.restored import Restored, settings_of
 from mimicjax.learn import actor_critic
 from mimicjax.learn.actor_critic import ActorCritic
 from mimicjax.learn.algorithms import ALGORITHMS
 from mimicjax.motion import library, table
 from mimicjax.motion.datasets import load_motions
+from mimicjax.motion.reference import Motion
 from mimicjax.robot import symmetry
 from mimicjax.robot.bodies import with_wrench_bodies
 from mimicjax.robot.load import load as load_robot
-from mimicjax.run import devices, episodes, rollout
+from mimicjax.run import checkpoint, checkpoint_files, devices, rollout
 from mimicjax.run.iteration import Parts
 from mimicjax.run.loop import Training
-from mimicjax.settings import RandomizeSettings, RunSettings
-from mimicjax.settings_push import PushSettings
-from mimicjax.types import Clip, Device, Engine, Robot, TrainState
+from mimicjax.types import Engine, Episodes, Robot, TrainState
+from mimicjax.world import World
 
 TABLE_BYTES = {"cpu": 256 << 20, "gpu": 2 << 30, "tpu": 1 << 30}  # most memory for the table of poses
 ENVS_PER_DEVICE = {"cpu": 128, "gpu": 4096, "tpu": 4096}  # docs/architecture.md says how these were found
-
-
-class World(NamedTuple):
-    """What training, tests, evaluation and play all need; no learning state."""
-
-    settings: RunSettings  # resolved: engine and number of environments as chosen
-    robot: Robot
-    clips: tuple[Clip, ...]
-    motion: Motion
-    env: Env  # of training, with disturbances and randomisation if settings say so
-    calm: Env  # the same on the model as given, without noise or pushes: of tests, evaluation and films
-    devices: tuple[Device, ...]
-    notes: tuple[str, ...]  # what was chosen for this machine and why, for the user
 
 
 def world(settings: RunSettings) -> World:
@@ -184,6 +176,28 @@ def facts(of: World) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def restore(folder: Path, *, engine: str | None = None, motion: str | None = None, step: int | None = None) -> Restored:
+    """The agent of a run folder and the world it was trained in, for evaluation, films and export.
+
+    engine, motion: instead of the run's. step: of the checkpoint, None for the latest. Raises UserError for whatever is
+    missing, damaged or does not fit.
+    """
+    trained = settings_of(folder)
+    saved = checkpoint.read_facts(folder / "checkpoints", step)
+    chosen = dataclasses.replace(trained.engine, name=engine or trained.engine.name)
+    settings = dataclasses.replace(trained, num_envs=len(jax.devices()), motion=motion or trained.motion, engine=chosen)
+    there = world(settings)
+    number = int(checkpoint_files.find(folder / "checkpoints", step).name.partition(".")[0])
+    like = {"agent": jax.eval_shape(lambda key: first_agent(there, key), jax.random.key(0))}
+    agent = checkpoint.restore(folder / "checkpoints", like, step=step, part=True)[0]["agent"]
+    here, notes = facts(there), []
+    if here["robot_hash"] != saved.get("robot_hash"):
+        notes.append(f"the files of robot {settings.robot} have changed since the run was trained")
+    if not motion and here["motion_hash"] != saved.get("motion_hash"):
+        notes.append(f"the motion {settings.motion} has changed since the run was trained")
+    return Restored(there, agent, number, saved, tuple(notes))
+
+
 def training(of: World) -> Training:
     """Everything the training loop needs; nothing is compiled yet."""
     settings = of.settings
@@ -192,7 +206,7 @@ def training(of: World) -> Training:
     count = settings.keep.test_episodes
     run = episodes.make(of.calm, engine(of, count), settings.learn)
 
-    def test(agent: Any, motion: Motion, key: jax.Array) -> episodes.Episodes:
+    def test(agent: Any, motion: Motion, key: jax.Array) -> Episodes:
         keys = jax.random.split(key, count)
         return run(agent, motion, keys, *of.calm.draw(motion, keys))
 

@@ -14,8 +14,8 @@ from mimicjax.errors import UserError
 
 if TYPE_CHECKING:
     from mimicjax.build import World
-    from mimicjax.run.episodes import Recording
-    from mimicjax.run.restored import Restored
+    from mimicjax.evaluation.episodes import Recording
+    from mimicjax.evaluation.restored import Restored
 
 EPISODES = 64
 MOST_CLIPS = 30  # rows of the table on the screen
@@ -71,17 +71,15 @@ def run(argv: Sequence[str]) -> int:
     if options.push_sweep:
         return evaluate_push.run(options, _facts)
     from mimicjax import build  # after parsing: --help and mistakes answer at once
-    from mimicjax.run import evaluation, restored, video
+    from mimicjax.draw import video
+    from mimicjax.evaluation import report as evaluation
 
     if options.video:
-        from mimicjax.run import graphics
+        from mimicjax.draw import canvas as graphics
 
         video.check(options.video)
         graphics.backend()
-    loaded = restored.load(
-        options.run, build.world, build.first_agent, facts=build.facts,
-        engine=options.engine, motion=options.motion, step=options.checkpoint,
-    )  # fmt: skip
+    loaded = build.restore(options.run, engine=options.engine, motion=options.motion, step=options.checkpoint)
     world = loaded.world
     names = [clip.name for clip in world.clips]
     count = len(names) + options.episodes
@@ -194,10 +192,11 @@ def _film(build: Any, loaded: Restored, options: argparse.Namespace) -> None:
     import jax
     import jax.numpy as jnp
 
+    from mimicjax.draw import video
     from mimicjax.engine import scene
-    from mimicjax.env.env import poses_at
+    from mimicjax.evaluation import episodes, progress
+    from mimicjax.motion.reference import poses_at
     from mimicjax.robot.kinematics import qpos_of
-    from mimicjax.run import episodes, progress, video
 
     world = loaded.world
     name, dt = world.clips[0].name, world.calm.dt

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mimicjax.errors import UserError
 
 if TYPE_CHECKING:
-    from mimicjax.run.push.cells import Cell
-    from mimicjax.run.push.profile import SweepSettings
-    from mimicjax.run.push.report import Sweep
-    from mimicjax.run.restored import Restored
+    from mimicjax.evaluation.push.cells import Cell
+    from mimicjax.evaluation.push.profile import SweepSettings
+    from mimicjax.evaluation.push.report import Sweep
+    from mimicjax.evaluation.restored import Restored
 
 MEMORY_SHARE = 0.6  # of what is free
 MOST_ROWS = 40  # of the table on the screen
@@ -33,8 +33,8 @@ class _Asked(NamedTuple):
 
 def run(options: argparse.Namespace, facts: Callable[[argparse.Namespace, Restored], dict[str, Any]]) -> int:
     """Sweep the run of --run, and that of --compare with it, as the command line says. facts: see evaluate."""
-    from mimicjax.run.push import figures, profile, report
-    from mimicjax.run.push.outcomes import HOLD, RECOVERED, SUCCESS
+    from mimicjax.evaluation.push import figures, profile, report
+    from mimicjax.evaluation.push.outcomes import HOLD, RECOVERED, SUCCESS
 
     begun = time.monotonic()
     sweep = profile.load(options.push_sweep)
@@ -66,21 +66,18 @@ def run(options: argparse.Namespace, facts: Callable[[argparse.Namespace, Restor
 
 def _load(options: argparse.Namespace, folder: Path, checkpoint: int | None) -> Restored:
     from mimicjax import build, commands
-    from mimicjax.run import restored
+    from mimicjax.evaluation.restored import settings_of
 
-    commands.fit_threads(options.engine or restored.settings_of(folder).engine.name)
-    loaded = restored.load(
-        folder, build.world, build.first_agent, facts=build.facts,
-        engine=options.engine, motion=options.motion, step=checkpoint,
-    )  # fmt: skip
+    commands.fit_threads(options.engine or settings_of(folder).engine.name)
+    loaded = build.restore(folder, engine=options.engine, motion=options.motion, step=checkpoint)
     for note in loaded.notes:
         print(f"note: {note}")
     return loaded
 
 
 def _asked(name: str, sweep: SweepSettings, loaded: Restored) -> _Asked:
+    from mimicjax.evaluation.push import cells
     from mimicjax.robot.load import load
-    from mimicjax.run.push import cells
 
     robot = load(loaded.world.settings.robot)  # the world's may have more wrench bodies: those that its training pushes
     found = cells.expand(sweep, robot, name)
@@ -124,9 +121,9 @@ def _sweep(options: argparse.Namespace, asked: _Asked, loaded: Restored, label: 
     """Plan, compile, run and judge a sweep of one policy."""
     import numpy as np
 
-    from mimicjax.env.env import clips_of
-    from mimicjax.run.push import cells, outcomes, report
-    from mimicjax.run.push.sweep import Curves
+    from mimicjax.evaluation.push import cells, outcomes, report
+    from mimicjax.evaluation.push.sweep import Curves
+    from mimicjax.motion.reference import clips_of
 
     world = loaded.world
     env = world.calm
@@ -152,9 +149,9 @@ def _run(
 ) -> list[Any]:
     """The curves of all parts of a sweep, in order."""
     from mimicjax import build
-    from mimicjax.run.progress import Progress
-    from mimicjax.run.push import memory
-    from mimicjax.run.push import sweep as running
+    from mimicjax.evaluation.progress import Progress
+    from mimicjax.evaluation.push import memory
+    from mimicjax.evaluation.push import sweep as running
 
     world = loaded.world
     names = world.robot.body_names
@@ -200,7 +197,7 @@ def _show(sweeps: list[Sweep]) -> None:
     from rich.table import Table
 
     from mimicjax import commands
-    from mimicjax.run.push import fit, report
+    from mimicjax.evaluation.push import fit, report
 
     console = commands.console()
     table = Table(title="pushes survived, 95 % confidence", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)

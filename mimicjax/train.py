@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mimicjax import commands, config
+from mimicjax.config.settings import RunSettings
 from mimicjax.errors import UserError
-from mimicjax.settings import RunSettings
 
 DEFAULT = "add_g1"
 

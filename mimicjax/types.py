@@ -209,3 +209,13 @@ class TrainState(NamedTuple):
     obs: Any  # {"actor", "critic"} [B,O], what the next action is chosen from
     iteration: Array  # [] int32
     key: Array  # [] random key of the updates
+
+
+class Episodes(NamedTuple):
+    """What happened in E episodes, each from its start to its first end."""
+
+    length: Array  # [E] int32, control steps
+    total: Array  # [E], sum of rewards
+    done: Array  # [E] int8, how it ended
+    errors: dict[str, Array]  # name -> [E], mean over the episode's steps of the tracking errors
+    worst: dict[str, Array]  # name -> [E], the largest over the episode's steps

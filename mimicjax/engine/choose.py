@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import jax
 
+from mimicjax.config.settings import EngineSettings, RandomizeSettings
 from mimicjax.engine import native, randomisation, scene
 from mimicjax.errors import UserError, nearest
-from mimicjax.settings import EngineSettings, RandomizeSettings
 from mimicjax.types import Engine, Robot
 
 NAMES = ("native", "mjx-jax", "mjx-warp")

@@ -17,10 +17,10 @@ import numpy as np
 with contextlib.redirect_stdout(io.StringIO()):  # it prints that Warp is missing; has_warp says so where it matters
     from mujoco import mjx
 
+from mimicjax.config.settings import EngineSettings
 from mimicjax.engine import scene, state
 from mimicjax.engine.randomisation import Variants
 from mimicjax.errors import UserError
-from mimicjax.settings import EngineSettings
 from mimicjax.types import Array, Engine, Physics, Robot
 
 Implementation = Literal["jax", "warp"]

@@ -20,9 +20,9 @@ import numpy as np
 from jax.experimental.buffer_callback import buffer_callback
 from mujoco.batch import Batch, SimulationError
 
+from mimicjax.config.settings import EngineSettings
 from mimicjax.engine import scene, state
 from mimicjax.engine.randomisation import Variants
-from mimicjax.settings import EngineSettings
 from mimicjax.types import Array, Engine, Physics, Robot
 
 

@@ -14,8 +14,8 @@ import zlib
 import mujoco
 import numpy as np
 
+from mimicjax.config.settings import RandomizeSettings
 from mimicjax.errors import UserError, nearest
-from mimicjax.settings import RandomizeSettings
 from mimicjax.types import Robot
 
 Variants = dict[str, np.ndarray]  # MjModel's field ("opt.gravity" of its options) -> [1 + K, ...]; fields that vary

@@ -5,9 +5,9 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
+from mimicjax.config.settings import EngineSettings
 from mimicjax.errors import UserError
 from mimicjax.robot import stage
-from mimicjax.settings import EngineSettings
 from mimicjax.types import BALL, HINGE, Robot
 
 _INTEGRATORS = {

@@ -15,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import rotation
+from mimicjax.config.push import CurriculumSettings, PushSettings
 from mimicjax.env import push_profiles
 from mimicjax.env.push_profiles import Profile, Pulse
 from mimicjax.robot import symmetry
-from mimicjax.settings_push import CurriculumSettings, PushSettings
 from mimicjax.types import FAILED, RUNNING, Array, Physics, Pose, Reflection, Robot
 
 STREAM = 0x70757368  # folded into the environment's key: pushes have random numbers of their own

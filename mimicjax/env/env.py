@@ -12,17 +12,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mimicjax.config.settings import EnvSettings, RandomizeSettings
 from mimicjax.env import observations, randomisation, rewards, terminations
 from mimicjax.env.disturbances import Disturbances
 from mimicjax.env.observations import View
 from mimicjax.env.randomisation import Randomisation
 from mimicjax.motion import library
-from mimicjax.motion.table import Table, lookup
+from mimicjax.motion.reference import Motion, clips_of, poses_at
 from mimicjax.robot import actuation, kinematics
-from mimicjax.settings import EnvSettings, RandomizeSettings
-from mimicjax.types import FAILED, RUNNING, SUCCEEDED, TIME_UP, WRAP, Array, Clips, EnvState, Physics, Pose, Robot, Step
-
-Motion = Clips | Table
+from mimicjax.types import FAILED, RUNNING, SUCCEEDED, TIME_UP, WRAP, Array, EnvState, Physics, Pose, Robot, Step
 
 RETRY = 0x7E7247  # folded into an episode's random key: whether it starts where the failed one before did
 
@@ -44,16 +42,6 @@ class Env(NamedTuple):
     after: Callable  # (motion, state with the new physics) -> (state, Step, Start of the environments that ended)
     dt: float  # s, a control step
     episode_steps: int  # control steps of an episode that does not end early
-
-
-def poses_at(robot: Robot, motion: Motion, clip: jax.Array, time: jax.Array) -> Pose:
-    """The reference pose, from the table where there is one."""
-    return lookup(motion, clip, time) if isinstance(motion, Table) else library.query(robot, motion, clip, time)
-
-
-def clips_of(motion: Motion) -> Clips:
-    """The clips behind a motion argument."""
-    return motion.clips if isinstance(motion, Table) else motion
 
 
 class _One(NamedTuple):

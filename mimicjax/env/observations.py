@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import rotation
+from mimicjax.config.settings import ObservationSettings
 from mimicjax.errors import UserError
 from mimicjax.robot import symmetry
-from mimicjax.settings import ObservationSettings
 from mimicjax.types import Pose, Reflection, Robot
 
 

@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mimicjax.config.push import PushSettings
+from mimicjax.config.settings import EnvSettings
 from mimicjax.errors import UserError
 from mimicjax.robot import bodies
-from mimicjax.settings import EnvSettings
-from mimicjax.settings_push import PushSettings
 from mimicjax.types import Array, Robot
 
 RANDOM_FORCE = "random_force"  # the profile that MimicKit's flat keys stand for

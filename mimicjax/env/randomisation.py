@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import rotation
+from mimicjax.config.settings import RandomizeSettings
 from mimicjax.errors import UserError
 from mimicjax.robot import kinematics
-from mimicjax.settings import RandomizeSettings
 from mimicjax.types import Array, Pose, Robot
 
 # what keys are folded with; far from the small numbers that split counts with

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import rotation
+from mimicjax.config.settings import EnvSettings, ObservationSettings
 from mimicjax.errors import UserError, nearest
-from mimicjax.settings import EnvSettings, ObservationSettings
 from mimicjax.types import Pose, Robot
 
 Error = Callable[[Pose, Pose], jax.Array]  # (pose, reference) -> scalar

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import rotation
+from mimicjax.config.settings import ObservationSettings, TerminationSettings
 from mimicjax.env.rewards import tracks_root
 from mimicjax.robot.kinematics import ground_clearance
-from mimicjax.settings import ObservationSettings, TerminationSettings
 from mimicjax.types import Pose, Robot
 
 Failure = Callable[[Pose, Pose], jax.Array]  # (pose, reference) -> bool

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from mimicjax.config.settings import LearnSettings
 from mimicjax.learn import losses, minibatch, networks, normalizers, optimizers, parallel, returns
 from mimicjax.learn.algorithms import Algorithm
-from mimicjax.settings import LearnSettings
 from mimicjax.types import Reflection, Rollout
 
 

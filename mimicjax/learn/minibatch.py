@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from mimicjax.settings import OptimizerSettings
+from mimicjax.config.settings import OptimizerSettings
 
 
 def permutation(key: jax.Array, n: int) -> jax.Array:

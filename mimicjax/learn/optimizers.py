@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import optax
 
-from mimicjax.settings import OptimizerSettings
+from mimicjax.config.settings import OptimizerSettings
 
 
 def make(settings: OptimizerSettings) -> optax.GradientTransformation:

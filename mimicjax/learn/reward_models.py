@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import PartitionSpec
 
+from mimicjax.config.settings import LearnSettings
 from mimicjax.errors import UserError
 from mimicjax.learn import losses, minibatch, networks, normalizers, optimizers, parallel, replay
-from mimicjax.settings import LearnSettings
 from mimicjax.types import Rollout
 
 

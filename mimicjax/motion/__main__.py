@@ -13,14 +13,14 @@ if sys.platform == "linux" and not os.environ.get("DISPLAY"):
     os.environ.setdefault("MUJOCO_GL", "egl")  # read when mujoco is imported
 
 from mimicjax import commands
+from mimicjax.draw.view import view
 from mimicjax.errors import UserError
+from mimicjax.evaluation.progress import watched
 from mimicjax.motion.check import Figure, check
 from mimicjax.motion.datasets import load_motions
 from mimicjax.motion.files import write_clip
-from mimicjax.motion.make import MAKERS, make
-from mimicjax.motion.view import view
+from mimicjax.motion.make.clips import MAKERS, make
 from mimicjax.robot.load import load
-from mimicjax.run.progress import watched
 
 NAME = "python -m mimicjax.motion"
 

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mimicjax.config.settings import ActionSettings
 from mimicjax.errors import UserError
-from mimicjax.settings import ActionSettings
 from mimicjax.types import BALL, Pose, Robot
 
 HINGE_MARGIN, BALL_MARGIN = 1.4, 1.2  # how far targets may pass the joint limits, as a factor (MimicKit)

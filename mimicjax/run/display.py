@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
+from mimicjax.text import duration, short
+
 BAR = 10  # columns
 FIGURES = ("episode", "reward/step", "error")
 NARROW = ("reward/step", "iteration", "minutes", "speed", "error")  # what a line too long leaves out, in this order
@@ -138,22 +140,6 @@ class Display:
     def _of(self, which: int, form: Callable[[float], str]) -> str:
         most = self.budget[which]
         return f"/{form(most)}" if math.isfinite(most) else ""
-
-
-def short(number: float) -> str:
-    """12345678 -> 12.3M"""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= 0.9995 * size:
-            return f"{number / size:.3g}{unit}"
-    return f"{number:.3g}"
-
-
-def duration(seconds: float) -> str:
-    """3700 -> 1 h 02 min"""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
 
 
 def figures(row: Mapping[str, Any], kind: str, errors: bool = True) -> dict[str, str]:

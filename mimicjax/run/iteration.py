@@ -8,13 +8,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mimicjax.env.env import Env, Motion
+from mimicjax.config.settings import LearnSettings
+from mimicjax.env.env import Env
 from mimicjax.learn import actor_critic, parallel
 from mimicjax.learn.algorithms import Algorithm
 from mimicjax.learn.normalizers import std
 from mimicjax.learn.reward_models import RewardModel
+from mimicjax.motion.reference import Motion
 from mimicjax.run import rollout as rolling
-from mimicjax.settings import LearnSettings
 from mimicjax.types import FAILED, Engine, Rollout, TrainState
 
 

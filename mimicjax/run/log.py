@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mimicjax.draw.curves import draw, rows
 from mimicjax.errors import UserError
 from mimicjax.files import replace_text
-from mimicjax.run.curves import draw, rows
 from mimicjax.run.push_log import BODY
 
 WIDTH = 25  # of a column of log.txt, as in MimicKit

@@ -14,14 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import config, files
+from mimicjax.config.settings import RunSettings
 from mimicjax.errors import UserError
-from mimicjax.run import checkpoint, episodes, push_log
+from mimicjax.run import checkpoint, push_log
 from mimicjax.run.display import Display
 from mimicjax.run.interrupt import Interrupt
 from mimicjax.run.log import Logger
 from mimicjax.run.rollout import is_largest, is_sum
-from mimicjax.settings import RunSettings
-from mimicjax.types import TrainState
+from mimicjax.types import Episodes, TrainState
 
 SHOW_SECONDS = 1.0  # how often the display and Ctrl-C get their turn
 # MimicKit's order of the update statistics (4.13) with ours among their kin; the rest follows
@@ -41,7 +41,7 @@ class Training(NamedTuple):
     chunk: Callable  # (state, motion, n) -> (state, statistics)
     first: Callable[[], TrainState]
     place: Callable[[TrainState], TrainState]
-    test: Callable[[Any, jax.Array], episodes.Episodes]  # (agent, key) -> Episodes
+    test: Callable[[Any, jax.Array], Episodes]  # (agent, key) -> Episodes
     motion: Any
     facts: dict[str, Any]  # stored with checkpoints: robot, its hash, config
 
@@ -216,7 +216,7 @@ class _Session:
         self.sums, self.counted, self.seconds = {}, 0, 0.0
         self._show(row, logged=True)
 
-    def _columns(self, test: episodes.Episodes, means: dict[str, float]) -> dict[str, Any]:
+    def _columns(self, test: Episodes, means: dict[str, float]) -> dict[str, Any]:
         """MimicKit's columns (4.13), then ours."""
         count = max(means.get("episodes", 0.0), 1.0)
         row = {

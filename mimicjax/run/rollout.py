@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mimicjax.env.env import Env, Motion
+from mimicjax.env.env import Env
+from mimicjax.motion.reference import Motion
 from mimicjax.types import Array, Engine, EnvState, Physics, Rollout, Step
 
 KEPT = (

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from mimicjax import benchmark, commands
-from mimicjax.run import machine, throughput
-from mimicjax.run.throughput import Case, Rates
+from mimicjax.benchmark import machine, throughput
+from mimicjax.benchmark.throughput import Case, Rates
 
 ROOT = Path(__file__).parents[2]
 TINY = [

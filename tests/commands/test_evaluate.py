@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import subprocess
@@ -14,11 +13,12 @@ import numpy as np
 import pytest
 
 from mimicjax import build, commands, config, evaluate
+from mimicjax.config.settings import RunSettings
+from mimicjax.draw import canvas as graphics
 from mimicjax.errors import UserError
 from mimicjax.motion.files import write_clip
 from mimicjax.robot.load import load
-from mimicjax.run import checkpoint, graphics, restored
-from mimicjax.settings import RunSettings
+from mimicjax.run import checkpoint
 from mimicjax.types import CLAMP, WRAP, Clip
 
 TINY = {
@@ -89,18 +89,18 @@ def test_another_motion_another_checkpoint_another_folder_and_a_video(run, tmp_p
     assert "filming short" in shown.out
 
 
-def test_only_the_agent_is_read_and_it_is_the_one_saved(run, tmp_path):
+def test_only_the_agent_is_read_and_it_is_the_one_saved(run, tmp_path, monkeypatch):
     folder, agent = run
     copy = tmp_path / "run"
     shutil.copytree(folder, copy)
     text = (copy / "config.yaml").read_text()  # another number of environments, as on another machine
     (copy / "config.yaml").write_text(text.replace("num_envs: 4", "num_envs: 512"))
-    loaded = restored.load(copy, build.world, build.first_agent, facts=build.facts)
+    loaded = build.restore(copy)
     assert loaded.step == 20 and loaded.notes == () and loaded.facts["samples"] == 80
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(loaded.agent), agent)
-    moved = dataclasses.replace(loaded.world.settings, motion="elsewhere")
-    facts = lambda world: {**build.facts(world._replace(settings=moved)), "motion_hash": "x", "robot_hash": "y"}  # noqa: E731
-    notes = restored.load(copy, build.world, build.first_agent, facts=facts).notes
+    facts = build.facts(loaded.world) | {"motion_hash": "x", "robot_hash": "y"}
+    monkeypatch.setattr(build, "facts", lambda world: facts)
+    notes = build.restore(copy).notes
     assert len(notes) == 2 and "robot" in notes[0] and "motion" in notes[1]
 
 

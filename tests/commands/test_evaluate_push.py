@@ -12,8 +12,8 @@ from types import ModuleType
 import pytest
 
 from mimicjax import build, commands, config, evaluate
+from mimicjax.config.settings import RunSettings
 from mimicjax.run import checkpoint
-from mimicjax.settings import RunSettings
 
 TINY = {
     "engine.name": "native", "engine.threads": 1, "num_envs": 2, "learn.actor_hidden": "[8]", "learn.critic_hidden": "[8]",

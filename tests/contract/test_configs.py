@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mimicjax import build, config
-from mimicjax.settings import RunSettings
+from mimicjax.config.settings import RunSettings
 
 SMALL = {
     "num_envs": 4, "engine.name": "native", "learn.steps_per_iter": 4, "learn.actor_hidden": [16],

@@ -18,10 +18,10 @@ import mujoco
 import numpy as np
 import pytest
 
+from mimicjax.config.settings import EngineSettings
 from mimicjax.engine import choose, mjx, scene
 from mimicjax.errors import UserError
 from mimicjax.robot.load import load
-from mimicjax.settings import EngineSettings
 from mimicjax.types import Engine, Physics
 
 N = 64

@@ -15,10 +15,10 @@ import pytest
 import test_engines as engines
 from conftest import packed_g1
 
+from mimicjax.config.push import PushSettings
+from mimicjax.config.settings import ActionSettings, EnvSettings, TerminationSettings
 from mimicjax.env import disturbances
 from mimicjax.env import env as environment
-from mimicjax.settings import ActionSettings, EnvSettings, TerminationSettings
-from mimicjax.settings_push import PushSettings
 
 DT = 1 / engines.SETTINGS.control_freq
 STEPS = 8

@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 from mujoco import batch
 
+from mimicjax.config.settings import EngineSettings, RandomizeSettings
 from mimicjax.engine import choose, native, randomisation, scene
 from mimicjax.errors import UserError
 from mimicjax.robot.load import load
-from mimicjax.settings import EngineSettings, RandomizeSettings
 from mimicjax.types import Physics
 
 SETTINGS = EngineSettings(name="native", iterations=50, ls_iterations=50)

@@ -14,9 +14,9 @@ import mujoco
 import numpy as np
 import pytest
 
+from mimicjax.config.settings import EngineSettings, RandomizeSettings
 from mimicjax.engine import choose, randomisation, scene
 from mimicjax.robot.load import load
-from mimicjax.settings import EngineSettings, RandomizeSettings
 from mimicjax.types import Physics
 
 XML = """

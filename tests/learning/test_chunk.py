@@ -9,10 +9,7 @@ import pytest
 from conftest import synthetic_clip
 
 from mimicjax import build
-from mimicjax.env import env as environment
-from mimicjax.motion import table
-from mimicjax.run import devices
-from mimicjax.settings import (
+from mimicjax.config.settings import (
     DiscSettings,
     EngineSettings,
     EnvSettings,
@@ -21,6 +18,9 @@ from mimicjax.settings import (
     RunSettings,
     StdSettings,
 )
+from mimicjax.env import env as environment
+from mimicjax.motion import table
+from mimicjax.run import devices
 
 ENVS, STEPS = 8, 4
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from mimicjax import build, config
+from mimicjax.config.push import PushSettings
+from mimicjax.config.settings import EnvSettings, ObservationSettings, RunSettings
 from mimicjax.engine import state as engine_state
 from mimicjax.env import disturbances
 from mimicjax.env import env as environment
 from mimicjax.learn import actor_critic
 from mimicjax.run import checkpoint, push_log, rollout
-from mimicjax.settings import EnvSettings, ObservationSettings, RunSettings
-from mimicjax.settings_push import PushSettings
 from mimicjax.types import RUNNING, Engine
 
 SMALL = {

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from mimicjax import build, config
+from mimicjax.config.settings import RunSettings
 from mimicjax.learn import actor_critic
 from mimicjax.run import checkpoint
-from mimicjax.settings import RunSettings
 
 SMALL = {
     "num_envs": 4, "engine.name": "native", "learn.steps_per_iter": 16, "learn.actor_hidden": [16],

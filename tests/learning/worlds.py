@@ -15,13 +15,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mimicjax.config.settings import DiscSettings, LearnSettings, OptimizerSettings, StdSettings
 from mimicjax.engine import state as engine_state
 from mimicjax.env.env import Env, Start
 from mimicjax.learn import actor_critic
 from mimicjax.learn.algorithms import ALGORITHMS
 from mimicjax.run import rollout
 from mimicjax.run.iteration import Parts, chunk
-from mimicjax.settings import DiscSettings, LearnSettings, OptimizerSettings, StdSettings
 from mimicjax.types import FAILED, RUNNING, Engine, EnvState, Step, TrainState
 
 ENVS, STATES, DISCOUNT, STD = 64, 4, 0.7, 0.2

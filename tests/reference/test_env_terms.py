@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mimicjax.config.settings import EnvSettings, ObservationSettings, TerminationSettings
 from mimicjax.env import observations, rewards, terminations
 from mimicjax.env.observations import View
 from mimicjax.motion import library
 from mimicjax.robot.kinematics import ground_clearance
-from mimicjax.settings import EnvSettings, ObservationSettings, TerminationSettings
 
 GLOBAL = ObservationSettings()
 LOCAL = ObservationSettings(frame="heading")

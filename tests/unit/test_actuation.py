@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mimicjax.config.settings import ActionSettings
 from mimicjax.errors import UserError
 from mimicjax.robot import actuation
-from mimicjax.settings import ActionSettings
 from mimicjax.types import BALL
 
 LEG = (4.03171, 4.15388, 3.86067, 4.03171, 1.22173, 0.36652)  # rad, halves of the ranges: hip x 3, knee, ankle x 2

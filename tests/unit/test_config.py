@@ -9,8 +9,8 @@ from typing import Literal
 import pytest
 
 from mimicjax import config, paths
+from mimicjax.config.settings import EngineSettings, key
 from mimicjax.errors import UserError
-from mimicjax.settings import EngineSettings, key
 
 
 @dataclasses.dataclass(frozen=True)

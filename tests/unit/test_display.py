@@ -8,7 +8,8 @@ import re
 
 import pytest
 
-from mimicjax.run.display import Display, duration, figures, short
+from mimicjax.run.display import Display, figures
+from mimicjax.text import duration, short
 
 ROW = {"Test_Return": 30.0, "Test_Episode_Length": 60.0, "Body_Pos_Err": 0.0512, "Train_Episode_Length": 50.0}
 LIVE = {"Train_Return": 30.044, "Train_Episode_Length": 74.0, "Body_Pos_Err": 0.051}

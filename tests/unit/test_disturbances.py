@@ -13,13 +13,13 @@ import pytest
 from scipy import stats
 
 from mimicjax import rotation
+from mimicjax.config.push import CurriculumSettings, PushSettings
+from mimicjax.config.settings import EngineSettings, EnvSettings
 from mimicjax.engine import scene
 from mimicjax.env import disturbances, push_profiles
 from mimicjax.errors import UserError
 from mimicjax.robot import kinematics
 from mimicjax.run import push_log
-from mimicjax.settings import EngineSettings, EnvSettings
-from mimicjax.settings_push import CurriculumSettings, PushSettings
 from mimicjax.types import FAILED, RUNNING, SUCCEEDED, Physics
 
 DT = 1 / 30

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from mimicjax import config, paths
+from mimicjax.config.settings import EnvSettings, RunSettings
 from mimicjax.env import observations, rewards
-from mimicjax.settings import EnvSettings, RunSettings
 
 TEXT = (paths.ROOT / "docs" / "terms.md").read_text()
 

@@ -9,13 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mimicjax.config.settings import (
+    ActionSettings,
+    EnvSettings,
+    ObservationSettings,
+    RewardSettings,
+    TerminationSettings,
+)
 from mimicjax.engine import state as engine_state
 from mimicjax.env import env as environment
 from mimicjax.errors import UserError
 from mimicjax.motion import library
 from mimicjax.robot import kinematics
 from mimicjax.run import rollout
-from mimicjax.settings import ActionSettings, EnvSettings, ObservationSettings, RewardSettings, TerminationSettings
 from mimicjax.types import FAILED, RUNNING, SUCCEEDED, TIME_UP, Engine, Physics
 
 DT = 1 / 30

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from mimicjax import config
+from mimicjax.config.randomize import SensorSettings, StartSettings
+from mimicjax.config.settings import ActionSettings, EnvSettings, ObservationSettings, RandomizeSettings, RunSettings
 from mimicjax.engine import state as engine_state
 from mimicjax.env import env as environment
 from mimicjax.env import observations, randomisation
@@ -18,8 +20,6 @@ from mimicjax.env.observations import View
 from mimicjax.errors import UserError
 from mimicjax.robot import kinematics
 from mimicjax.run import rollout
-from mimicjax.settings import ActionSettings, EnvSettings, ObservationSettings, RandomizeSettings, RunSettings
-from mimicjax.settings_randomize import SensorSettings, StartSettings
 from mimicjax.types import RUNNING, Engine
 
 S = 4

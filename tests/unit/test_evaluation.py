@@ -11,15 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mimicjax.config.settings import EngineSettings, EnvSettings, LearnSettings, ObservationSettings
+from mimicjax.draw import canvas as graphics
+from mimicjax.draw import video
 from mimicjax.engine import scene, state
 from mimicjax.env import env as environment
 from mimicjax.errors import UserError
+from mimicjax.evaluation import metrics
+from mimicjax.evaluation import report as evaluation
+from mimicjax.evaluation.metrics import ERRORS, Results
 from mimicjax.learn import actor_critic
 from mimicjax.motion import library
 from mimicjax.robot.load import load
-from mimicjax.run import evaluation, graphics, metrics, video
-from mimicjax.run.metrics import ERRORS, Results
-from mimicjax.settings import EngineSettings, EnvSettings, LearnSettings, ObservationSettings
 from mimicjax.types import CLAMP, FAILED, SUCCEEDED, TIME_UP, Clip, Engine
 
 SPEED = 0.9  # m/s of the clip that walks away

@@ -11,11 +11,17 @@ import pytest
 import mimicjax
 
 PACKAGE = Path(mimicjax.__file__).parent
-BASE = {
-    "types", "rotation", "settings", "settings_key", "settings_push", "settings_randomize", "config", "config_flags",
-    "config_values", "errors", "files", "paths",
-}  # fmt: skip
-LAYERS = ["robot", "motion", "engine|env|learn", "run", "build"]  # after BASE, before the commands
+BASE = {"types", "rotation", "config", "errors", "files", "paths", "text"}
+LAYERS = [
+    "robot",
+    "motion",
+    "engine|env|learn",
+    "world",
+    "draw",
+    "run",
+    "evaluation",
+    "build",
+]  # after BASE, before the commands
 LEVEL = {name: level for level, names in enumerate(LAYERS, start=1) for name in names.split("|")}
 
 
@@ -86,11 +92,14 @@ def test_every_part_of_the_rule_exists():
         ("mimicjax.engine.mjx", "mimicjax.env", False),
         ("mimicjax.run.loop", "mimicjax.env.env", True),
         ("mimicjax.run.loop", "mimicjax.build", False),
+        ("mimicjax.run.loop", "mimicjax.world", True),
+        ("mimicjax.run.loop", "mimicjax.evaluation.episodes", False),
+        ("mimicjax.evaluation.episodes", "mimicjax.run.rollout", True),
         ("mimicjax.train", "mimicjax.build", True),
         ("mimicjax.train", "mimicjax.commands", True),
         ("mimicjax.motion.__main__", "mimicjax.commands", True),
         ("mimicjax.motion.files", "mimicjax.commands", False),
-        ("mimicjax.config", "mimicjax.paths", True),
+        ("mimicjax.config.loading", "mimicjax.paths", True),
         ("mimicjax.types", "mimicjax.robot", False),
         ("mimicjax.run.checkpoint", "mimicjax.__version__", True),
     ],

@@ -11,12 +11,12 @@ import optax
 import pytest
 import scipy.stats
 
+from mimicjax.config.settings import DiscSettings, LearnSettings, OptimizerSettings, StdSettings
 from mimicjax.errors import UserError
 from mimicjax.learn import actor_critic, losses, minibatch, networks, normalizers, optimizers, replay, returns
 from mimicjax.learn.algorithms import ALGORITHMS
 from mimicjax.learn.reward_models import add
 from mimicjax.run.iteration import explore
-from mimicjax.settings import DiscSettings, LearnSettings, OptimizerSettings, StdSettings
 
 SMALL = LearnSettings(actor_hidden=[8], critic_hidden=[8])
 TARGET = dataclasses.replace(SMALL, target_kl=0.01)

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mimicjax.draw import curves
 from mimicjax.errors import UserError
-from mimicjax.run import curves
 from mimicjax.run.log import Logger, group
 
 

@@ -12,7 +12,7 @@ from mimicjax import paths
 from mimicjax.errors import UserError
 from mimicjax.motion.__main__ import main
 from mimicjax.motion.files import read_clip, write_clip
-from mimicjax.motion.make import MAKERS, make
+from mimicjax.motion.make.clips import MAKERS, make
 from mimicjax.types import CLAMP, WRAP, Clip
 
 SHIPPED = {name: paths.MOTIONS / "g1" / f"{name}.npz" for name in MAKERS}

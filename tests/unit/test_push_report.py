@@ -8,9 +8,9 @@ import io
 import numpy as np
 import pytest
 
-from mimicjax.run.push import cells, figures, fit, outcomes, report
-from mimicjax.run.push.cells import FOREVER, Cell, Plan
-from mimicjax.run.push.sweep import Curves
+from mimicjax.evaluation.push import cells, figures, fit, outcomes, report
+from mimicjax.evaluation.push.cells import FOREVER, Cell, Plan
+from mimicjax.evaluation.push.sweep import Curves
 
 LEVELS = np.array([5.0, 10.0, 15.0, 22.0, 32.0, 45.0, 65.0, 90.0])
 
@@ -87,7 +87,7 @@ def test_outcomes_of_five_episodes():
     tilt = np.zeros((rows, 5))
     tilt[15, 2], tilt[16, 2] = 1.0, 2.0  # what comes after the fall is of no interest
     plan = Plan(*(np.zeros(5),) * 4, np.array([0.0, 2.0, 2.0, 4.0, FOREVER]))
-    rows_of = cells.Episodes(np.array([-1, 0, 0, 1, 2]), np.zeros(5, int))
+    rows_of = cells.SweepRows(np.array([-1, 0, 0, 1, 2]), np.zeros(5, int))
     found = outcomes.judge(
         curves(rows, 5, fallen=fallen, body_error=error, global_error=far, tilt=tilt), plan, rows_of, onset, dt
     )
@@ -111,7 +111,7 @@ def example(label: str, half: float, kinds: list[Cell], repeats: int = 20) -> re
     up = (generator.random(len(cell)) < 1 / (1 + np.exp((level - half) / 4))) | (cell < 0)
     some = generator.random(len(cell))
     found = outcomes.Outcomes(np.ones(len(cell), bool), up, up, *(0.01 + 0.01 * some,) * 4, *(some,) * 4)
-    return report.summarise(label, kinds, cells.Episodes(cell, np.zeros(len(cell), int)), found, 0)
+    return report.summarise(label, kinds, cells.SweepRows(cell, np.zeros(len(cell), int)), found, 0)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def test_nobody_standing_at_the_onset_gives_no_threshold_and_no_crash(tmp_path):
     nan = np.full(len(none), np.nan)
     cell = np.concatenate([np.full(40, -1), np.repeat(np.arange(len(kinds)), 20)])
     found = report.summarise(
-        "weak", kinds, cells.Episodes(cell, 0 * cell), outcomes.Outcomes(none, none, none, *(nan,) * 8), 0
+        "weak", kinds, cells.SweepRows(cell, 0 * cell), outcomes.Outcomes(none, none, none, *(nan,) * 8), 0
     )
     data = report.data({"run": "weak"}, {}, [found])
     assert "no threshold" in data["quote"][0] and found.fits == {} and found.cells[0]["survival"]["value"] is None

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from mimicjax import config
+from mimicjax.config.push import PushSettings
+from mimicjax.config.settings import RunSettings
 from mimicjax.env import disturbances, push_profiles
 from mimicjax.errors import UserError
 from mimicjax.robot.bodies import with_wrench_bodies
-from mimicjax.settings import RunSettings
-from mimicjax.settings_push import PushSettings
 
 DT = 1 / 30
 TORSO = "torso_link"

@@ -12,17 +12,17 @@ import mujoco
 import numpy as np
 import pytest
 
+from mimicjax.config.settings import ActionSettings, EngineSettings, EnvSettings, LearnSettings, ObservationSettings
 from mimicjax.engine import choose, scene, state
 from mimicjax.env import env as environment
 from mimicjax.errors import UserError
+from mimicjax.evaluation import progress
+from mimicjax.evaluation.push import cells, profile, sweep
+from mimicjax.evaluation.push.cells import FOREVER, Cell, Plan
 from mimicjax.learn import actor_critic
 from mimicjax.motion import library
 from mimicjax.robot import kinematics
 from mimicjax.robot.load import load
-from mimicjax.run import progress
-from mimicjax.run.push import cells, profile, sweep
-from mimicjax.run.push.cells import FOREVER, Cell, Plan
-from mimicjax.settings import ActionSettings, EngineSettings, EnvSettings, LearnSettings, ObservationSettings
 from mimicjax.types import CLAMP, WRAP, Clip, Engine
 
 LEARN = LearnSettings(actor_hidden=[8], critic_hidden=[8])

@@ -8,9 +8,9 @@ import mujoco
 import numpy as np
 import pytest
 
+from mimicjax.config.settings import EngineSettings
 from mimicjax.engine import scene
 from mimicjax.errors import UserError
-from mimicjax.settings import EngineSettings
 from mimicjax.types import BALL, HINGE, Robot
 
 SETTINGS = EngineSettings()

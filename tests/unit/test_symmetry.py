@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from mimicjax import build, config
+from mimicjax.config.settings import ObservationSettings, RunSettings
 from mimicjax.env import disturbances, observations
 from mimicjax.env.observations import View
 from mimicjax.errors import UserError
 from mimicjax.learn import actor_critic, networks, normalizers
 from mimicjax.robot import kinematics, symmetry
-from mimicjax.settings import ObservationSettings, RunSettings
 
 OBSERVED = ObservationSettings(terms=["character", "target"], target_steps=[1, 2])
 

@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 
 from mimicjax.errors import UserError
-from mimicjax.motion.biped import LEG, SIDES, Biped
+from mimicjax.motion.make.biped import LEG, SIDES, Biped
 
 DAMPING, ITERATIONS, TOLERANCE, MISS = 1e-4, 60, 1e-11, 1e-5
 GUESS = {"hip_pitch": -0.3, "knee": 0.6, "ankle_pitch": -0.3}  # rad, bends the knees the way they bend

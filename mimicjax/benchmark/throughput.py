@@ -17,16 +17,15 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from mujoco.batch import Batch
 
+from mimicjax.config.settings import ActionSettings
 from mimicjax.engine import native
-from mimicjax.env import env as environment
-from mimicjax.env.env import Motion
 from mimicjax.learn import actor_critic
-from mimicjax.motion import library
+from mimicjax.motion import library, reference
+from mimicjax.motion.reference import Motion
 from mimicjax.robot import actuation, kinematics
 from mimicjax.run import rollout
 from mimicjax.run.devices import AXIS
 from mimicjax.run.iteration import Parts
-from mimicjax.settings import ActionSettings
 from mimicjax.types import Engine, Physics, Robot, TrainState
 
 STEPS = 16  # control steps from one reset to the next when physics runs alone: open loop, the robot would fall later
@@ -62,10 +61,10 @@ def drive(
     def make(key: jax.Array, motion: Motion):
         draw, rattle = jax.random.split(key)
         keys = jax.random.split(draw, num_envs)
-        clip, start = jax.vmap(lambda k: library.sample(environment.clips_of(motion), k))(keys)
-        qpos, qvel = kinematics.qpos_of(robot, environment.poses_at(robot, motion, clip, start))
+        clip, start = jax.vmap(lambda k: library.sample(reference.clips_of(motion), k))(keys)
+        qpos, qvel = kinematics.qpos_of(robot, reference.poses_at(robot, motion, clip, start))
         when = start + dt * (1 + jnp.arange(steps, dtype=jnp.float32))[:, None]
-        ahead = environment.poses_at(robot, motion, jnp.broadcast_to(clip, when.shape), when)
+        ahead = reference.poses_at(robot, motion, jnp.broadcast_to(clip, when.shape), when)
         return qpos, qvel, target(noise * jax.random.normal(rattle, (steps, num_envs, robot.num_dofs)), ahead)
 
     return Drive(*(np.asarray(x) for x in make(jax.random.key(seed), motion)))

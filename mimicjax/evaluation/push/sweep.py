@@ -11,14 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import rotation
+from mimicjax.config.settings import LearnSettings
 from mimicjax.env import terminations
-from mimicjax.env.env import Env, Motion, poses_at
+from mimicjax.env.env import Env
+from mimicjax.evaluation.push.cells import Plan
 from mimicjax.learn import actor_critic
 from mimicjax.learn.actor_critic import ActorCritic
+from mimicjax.motion.reference import Motion, poses_at
 from mimicjax.robot import kinematics
 from mimicjax.run import rollout
-from mimicjax.run.push.cells import Plan
-from mimicjax.settings import LearnSettings
 from mimicjax.types import Array, Engine, EnvState, Pose, Robot
 
 CHUNK = 5  # control steps of one call of the program: often enough for a progress bar, seldom enough to cost nothing

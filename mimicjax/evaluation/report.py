@@ -14,15 +14,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mimicjax.config.settings import LearnSettings, ObservationSettings
 from mimicjax.env import terminations
-from mimicjax.env.env import Env, Motion, clips_of, poses_at
+from mimicjax.env.env import Env
 from mimicjax.errors import UserError
+from mimicjax.evaluation import episodes, metrics
+from mimicjax.evaluation.metrics import FROM, Group, Results
 from mimicjax.files import replace_text
 from mimicjax.learn.actor_critic import ActorCritic
+from mimicjax.motion.reference import Motion, clips_of, poses_at
 from mimicjax.robot import kinematics
-from mimicjax.run import episodes, metrics, rollout
-from mimicjax.run.metrics import FROM, Group, Results
-from mimicjax.settings import LearnSettings, ObservationSettings
+from mimicjax.run import rollout
 from mimicjax.types import WRAP, Array, Engine, Robot
 
 FORMAT_VERSION = 1

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mimicjax.errors import UserError, nearest
-from mimicjax.run.push.profile import PushSettings, SweepSettings
+from mimicjax.evaluation.push.profile import PushGroup, SweepSettings
 from mimicjax.types import FIXED, WRAP, Clips, Robot
 
 FORCE, TORQUE = "force", "torque"
@@ -50,7 +50,7 @@ class Plan(NamedTuple):
     steps: np.ndarray  # [E] float32, control steps that the push lasts, fractions included
 
 
-class Episodes(NamedTuple):
+class SweepRows(NamedTuple):
     """Where the rows of a plan belong: first the un-pushed episode of every phase, then cell by cell."""
 
     cell: np.ndarray  # [E] int, -1 for un-pushed
@@ -94,7 +94,7 @@ def expand(sweep: SweepSettings, robot: Robot, source: str) -> list[Cell]:
     return list(found)
 
 
-def _bodies(group: PushSettings, robot: Robot, place: str) -> list[str]:
+def _bodies(group: PushGroup, robot: Robot, place: str) -> list[str]:
     default = [robot.body_names[body] for body in robot.wrench_bodies]
     found: list[str] = []
     for name in group.bodies:
@@ -115,7 +115,7 @@ def _welded(robot: Robot, body: str) -> str | None:
     return robot.body_names[robot.parents[index]]
 
 
-def _levels(group: PushSettings, body: str, direction: str) -> list[Cell]:
+def _levels(group: PushGroup, body: str, direction: str) -> list[Cell]:
     turned = direction in GROUPS["torques"]
     short, lasting = (group.angular_impulses, group.torques) if turned else (group.impulses, group.forces)
     cells = [Cell(body, direction, float(d), float(level)) for d in group.durations for level in short]
@@ -137,7 +137,7 @@ def starts(clips: Clips, count: int, seconds: float, seed: int) -> tuple[np.ndar
 
 def plan(
     cells: Sequence[Cell], bodies: Sequence[str], clips: Clips, sweep: SweepSettings, dt: float, seed: int
-) -> tuple[Plan, Episodes]:
+) -> tuple[Plan, SweepRows]:
     """The episodes of a sweep: SPREAD x repeats un-pushed ones, then `repeats` of every cell from as many of their starts."""
     count = SPREAD * sweep.repeats
     clip, start = starts(clips, count, sweep.warm_up + sweep.watched, seed)
@@ -152,4 +152,4 @@ def plan(
         clip[phase], start[phase], body[cell].astype(np.int32), wrench[cell].astype(np.float32),
         steps[cell].astype(np.float32),
     )  # fmt: skip
-    return made, Episodes(cell, phase)
+    return made, SweepRows(cell, phase)

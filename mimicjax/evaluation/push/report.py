@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mimicjax.errors import UserError
+from mimicjax.evaluation import metrics
+from mimicjax.evaluation.push import fit as fitting
+from mimicjax.evaluation.push.cells import HEADINGS, Cell, SweepRows
+from mimicjax.evaluation.push.fit import Fit, Threshold
+from mimicjax.evaluation.push.outcomes import Outcomes
 from mimicjax.files import replace_text
-from mimicjax.run import metrics
-from mimicjax.run.push import fit as fitting
-from mimicjax.run.push.cells import HEADINGS, Cell, Episodes
-from mimicjax.run.push.fit import Fit, Threshold
-from mimicjax.run.push.outcomes import Outcomes
 
 FORMAT_VERSION = 1
 ALL_HEADINGS = "headings"  # a threshold over all of HEADINGS together
@@ -48,7 +48,7 @@ class Sweep(NamedTuple):
     fits: dict[Key, Fit]
 
 
-def summarise(label: str, cells: Sequence[Cell], episodes: Episodes, found: Outcomes, seed: int) -> Sweep:
+def summarise(label: str, cells: Sequence[Cell], episodes: SweepRows, found: Outcomes, seed: int) -> Sweep:
     """All figures of a sweep."""
     order = np.argsort(episodes.cell, kind="stable")
     begin = np.searchsorted(episodes.cell[order], np.arange(-1, len(cells) + 1))

@@ -8,22 +8,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mimicjax.env.env import Env, Motion
+from mimicjax.config.settings import LearnSettings
+from mimicjax.env.env import Env
 from mimicjax.learn import actor_critic
 from mimicjax.learn.actor_critic import ActorCritic
+from mimicjax.motion.reference import Motion
 from mimicjax.run import rollout
-from mimicjax.settings import LearnSettings
-from mimicjax.types import RUNNING, Array, Engine, EnvState, Step
-
-
-class Episodes(NamedTuple):
-    """What happened in E episodes, each from its start to its first end."""
-
-    length: Array  # [E] int32, control steps
-    total: Array  # [E], sum of rewards
-    done: Array  # [E] int8, how it ended
-    errors: dict[str, Array]  # name -> [E], mean over the episode's steps of the tracking errors
-    worst: dict[str, Array]  # name -> [E], the largest over the episode's steps
+from mimicjax.types import RUNNING, Array, Engine, EnvState, Episodes, Step
 
 
 class Recording(NamedTuple):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mimicjax.errors import UserError, nearest
-from mimicjax.motion import balance, biped, gait, squat
+from mimicjax.motion.make import balance, biped, gait, squat
 from mimicjax.types import CLAMP, WRAP, Clip, Robot
 
 
@@ -27,7 +27,7 @@ class Maker(NamedTuple):
     help: str
     loop: int
     options: dict[str, Option]
-    plan: Callable[..., balance.Plan]
+    plan: Callable[..., balance.MotionPlan]
 
 
 MAKERS = {

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimicjax.run.push.cells import FOREVER, Episodes, Plan
-from mimicjax.run.push.sweep import Curves
+from mimicjax.evaluation.push.cells import FOREVER, Plan, SweepRows
+from mimicjax.evaluation.push.sweep import Curves
 
 RECOVERED = 1.5  # times the un-pushed error
 HOLD = 0.3  # s that the error must stay below it
@@ -64,7 +64,7 @@ def recovery_time(error: np.ndarray, unpushed: np.ndarray, onset: int, end: np.n
     return np.where(np.isnan(excess).any(0), np.nan, np.where(calm, 0.0, back))
 
 
-def judge(curves: Curves, plan: Plan, episodes: Episodes, onset: int, dt: float) -> Outcomes:
+def judge(curves: Curves, plan: Plan, episodes: SweepRows, onset: int, dt: float) -> Outcomes:
     """What became of the episodes. onset: the control step in which pushes begin."""
     rows = np.arange(len(curves.fallen))[:, None]
     fell = np.maximum.accumulate(curves.fallen, axis=0)
@@ -86,7 +86,7 @@ def judge(curves: Curves, plan: Plan, episodes: Episodes, onset: int, dt: float)
     )  # fmt: skip
 
 
-def unpushed(curves: Curves, episodes: Episodes) -> np.ndarray:
+def unpushed(curves: Curves, episodes: SweepRows) -> np.ndarray:
     """Body error [T,E] of the un-pushed episode with the same start.
 
     Where that one fell, the mean of those that did not takes its place; NaN where all fell.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mimicjax.motion.balance import Plan
-from mimicjax.motion.biped import SIDES, WAIST, Biped
-from mimicjax.motion.curves import quats, through
+from mimicjax.motion.make.balance import MotionPlan
+from mimicjax.motion.make.biped import SIDES, WAIST, Biped
+from mimicjax.motion.make.curves import quats, through
 
 TIMES = (0.4, 1.9, 2.4, 3.9, 4.5)  # s: starts, is down, rises, is up, ends
 HALF_WIDTH, TOE_OUT = 0.13, 0.22  # m from the middle to a foot, rad
@@ -18,7 +18,7 @@ ARM = {  # rad of the left arm, standing and at the bottom; roll is mirrored
 }
 
 
-def squat(biped: Biped, depth: float, fps: float) -> Plan:
+def squat(biped: Biped, depth: float, fps: float) -> MotionPlan:
     """Stand, squat until the pelvis is `depth` m lower, stand: 4.5 s, statically balanced by its slowness."""
     count = round(TIMES[-1] * fps)
     down = through(np.arange(count) / fps, TIMES[:4], (0.0, 1.0, 1.0, 0.0))
@@ -36,7 +36,7 @@ def squat(biped: Biped, depth: float, fps: float) -> Plan:
     feet = np.array([[0.0, HALF_WIDTH, biped.sole], [0.0, -HALF_WIDTH, biped.sole]])
     # a little behind the middle of the sole: so the ankles bend less
     behind = 0.35 * (biped.heel[0] + biped.toe[0])
-    return Plan(
+    return MotionPlan(
         fps, root, quats(zero, LEAN * share, zero), np.tile(feet, (count, 1, 1)),
         np.stack([quats(y, zero, zero) for y in yaw], axis=1), dofs, np.tile([behind, 0.0], (count, 1)), np.zeros(3),
     )  # fmt: skip

@@ -6,8 +6,8 @@ import dataclasses
 from typing import Any, Literal
 
 from mimicjax import config
+from mimicjax.config.settings import key
 from mimicjax.errors import UserError, nearest
-from mimicjax.settings import key
 
 Heading = Literal["forward", "forward_left", "left", "back_left", "back", "back_right", "right", "forward_right"]
 Direction = Literal[
@@ -17,7 +17,7 @@ Direction = Literal[
 
 
 @dataclasses.dataclass(frozen=True)
-class PushSettings:
+class PushGroup:
     """Some pushes of a sweep: every body with every direction, duration and level."""
 
     bodies: list[str] = key(["all"], "names; all: the robot's wrench bodies; first: the first of these")
@@ -36,7 +36,7 @@ class SweepSettings:
     warm_up: float = key(1.0, "seconds from an episode's start to the onset of its push", low=0.0, high=60.0)
     watched: float = key(2.0, "seconds from the onset to the episode's end", above=0.0, high=600.0)
     repeats: int = key(16, "episodes of every cell, their phases spread evenly over the clips", low=1)
-    pushes: dict[str, PushSettings] = key({}, "named groups of pushes")
+    pushes: dict[str, PushGroup] = key({}, "named groups of pushes")
 
 
 IMPULSES, FORCES = [5, 10, 15, 22, 32, 45, 65, 90], [10, 20, 30, 45, 65, 90, 130, 180]

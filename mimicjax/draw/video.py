@@ -12,9 +12,9 @@ import mujoco
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from mimicjax.draw.canvas import Canvas
 from mimicjax.errors import UserError
 from mimicjax.files import replace_file
-from mimicjax.run.graphics import Canvas
 
 REFERENCES = ("ghost", "beside", "none")
 SIZE = 960, 544  # pixels; multiples of 16, as H.264 wants

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, TextIO, TypeVar
 
-from mimicjax.run.display import duration, short
+from mimicjax.text import duration, short
 
 EVERY = 10.0  # s from one plain line to the next
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mimicjax.files import replace_file
-from mimicjax.run.display import short
+from mimicjax.text import short
 
 Curves = dict[str, np.ndarray]  # label -> value per row
 REWARD = "reward per step"

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mimicjax import commands, config
+from mimicjax.config.settings import RunSettings
 from mimicjax.errors import UserError, nearest
-from mimicjax.settings import RunSettings
 
 DEFAULT = "deepmimic_g1"
 FEW = 32  # environments of MJX on a CPU, where it is a tenth as fast as the native engine
@@ -119,8 +119,9 @@ def measure(settings: RunSettings, seconds: float) -> dict[str, Any]:
     import jax
 
     from mimicjax import build
+    from mimicjax.benchmark import machine, throughput
     from mimicjax.engine import scene
-    from mimicjax.run import devices, machine, throughput
+    from mimicjax.run import devices
 
     begin = time.perf_counter()
     world = build.world(settings)
@@ -189,8 +190,8 @@ def run(argv: Sequence[str]) -> int:
         commands.fit_threads("native")
     import jax
 
+    from mimicjax.benchmark import machine
     from mimicjax.files import replace_text
-    from mimicjax.run import machine
 
     jax.config.update("jax_enable_compilation_cache", False)  # else compile times tell what was compiled before
     facts = machine.facts()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from mimicjax.settings_key import key
+from mimicjax.config.key import key
 
 MODEL = (
     "friction",

@@ -12,15 +12,15 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
-from mimicjax.motion.biped import Biped
-from mimicjax.motion.curves import rotate
-from mimicjax.motion.ik import place_feet
+from mimicjax.motion.make.biped import Biped
+from mimicjax.motion.make.curves import rotate
+from mimicjax.motion.make.ik import place_feet
 
 STRETCH = 0.99  # longest leg used, share of the straight one: the knee stays bent by 16 degrees
 SWEEPS = 8
 
 
-class Plan(NamedTuple):
+class MotionPlan(NamedTuple):
     """One period of a motion of a biped, F frames; frame F would be frame 0 plus `travel`."""
 
     fps: float
@@ -33,7 +33,7 @@ class Plan(NamedTuple):
     travel: np.ndarray  # [3] m per period
 
 
-def solve(biped: Biped, plan: Plan) -> np.ndarray:
+def solve(biped: Biped, plan: MotionPlan) -> np.ndarray:
     """The motion [F,7+D] in MuJoCo's order (m, quaternion, rad): feet as planned, balanced on `support`."""
     root = lower(biped, plan, plan.root_pos)
     for _ in range(SWEEPS):
@@ -44,7 +44,7 @@ def solve(biped: Biped, plan: Plan) -> np.ndarray:
     return _qpos(biped, plan, root)
 
 
-def lower(biped: Biped, plan: Plan, root_pos: np.ndarray) -> np.ndarray:
+def lower(biped: Biped, plan: MotionPlan, root_pos: np.ndarray) -> np.ndarray:
     """root_pos [F,3] m moved up or down as a whole, so that the legs are as straight as STRETCH allows and no more."""
     room, longest = [], STRETCH * biped.leg_length
     for leg in range(2):
@@ -84,7 +84,7 @@ def pushes(model: mujoco.MjModel, qpos: np.ndarray, fps: float, travel: np.ndarr
     return result, float(heights.mean())
 
 
-def _qpos(biped: Biped, plan: Plan, root_pos: np.ndarray) -> np.ndarray:
+def _qpos(biped: Biped, plan: MotionPlan, root_pos: np.ndarray) -> np.ndarray:
     dofs = place_feet(biped, root_pos, plan.root_quat, plan.foot_pos, plan.foot_quat, plan.dofs)
     return np.concatenate([root_pos, plan.root_quat, dofs], axis=1)
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mimicjax.motion.balance import Plan
-from mimicjax.motion.biped import SIDES, WAIST, Biped
-from mimicjax.motion.curves import ease, glide, quats, rotate, through
+from mimicjax.motion.make.balance import MotionPlan
+from mimicjax.motion.make.biped import SIDES, WAIST, Biped
+from mimicjax.motion.make.curves import ease, glide, quats, rotate, through
 
 OFF, LIFT, TOP, HEEL = 0.53, 0.60, 0.78, 0.97  # of a foot: heel leaves, toe leaves, highest, turns about the heel
 RAMPS = (0.36, 0.48)  # of the swinging foot's speed: shares of the swing that it speeds up and slows down
@@ -25,7 +25,7 @@ ARM_SWING, ELBOW_SWING = 0.36, 0.14  # rad at 1 m/s
 ARM = {"shoulder_pitch": 0.22, "shoulder_roll": 0.23, "elbow": 0.95}  # rad, left; roll is mirrored
 
 
-def walk(biped: Biped, speed: float, cadence: float, step_height: float, fps: float) -> Plan:
+def walk(biped: Biped, speed: float, cadence: float, step_height: float, fps: float) -> MotionPlan:
     """One cycle (two steps): speed m/s, cadence steps/min at 1 m/s, step_height m that the swinging foot clears.
 
     Cadence grows with the square root of speed, and step length too, as people's do.
@@ -45,7 +45,7 @@ def walk(biped: Biped, speed: float, cadence: float, step_height: float, fps: fl
         dofs[:, biped.dof(name)] = angle
     swing_arms(biped, dofs, turn, scale)
     foot_pos, foot_quat = (np.stack(both, axis=1) for both in zip(*feet, strict=True))
-    return Plan(
+    return MotionPlan(
         fps, root, quats(yaw, np.zeros(count), roll), foot_pos, foot_quat, dofs,
         support_path(biped, phase, stride), np.array([stride, 0.0, 0.0]),
     )  # fmt: skip

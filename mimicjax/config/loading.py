@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 
 import yaml
 
-from mimicjax import config_values as values
 from mimicjax import paths
-from mimicjax.config_flags import add_flags, nested, parse_flags, parse_overrides
+from mimicjax.config import values
+from mimicjax.config.flags import add_flags, nested, parse_flags, parse_overrides
 from mimicjax.errors import UserError, nearest
 from mimicjax.files import replace_text
 

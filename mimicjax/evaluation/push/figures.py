@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from mimicjax.errors import UserError
+from mimicjax.evaluation.push.cells import HEADINGS
+from mimicjax.evaluation.push.fit import Fit
+from mimicjax.evaluation.push.report import ALL_HEADINGS, Key, Sweep
 from mimicjax.files import replace_file
-from mimicjax.run.push.cells import HEADINGS
-from mimicjax.run.push.fit import Fit
-from mimicjax.run.push.report import ALL_HEADINGS, Key, Sweep
 
 ORDER = (*HEADINGS, "up", "down", "roll+", "roll-", "pitch+", "pitch-", "yaw+", "yaw-")
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart by colour-blind people too

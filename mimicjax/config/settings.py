@@ -8,9 +8,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from mimicjax.settings_key import key
-from mimicjax.settings_push import DisturbSettings
-from mimicjax.settings_randomize import RandomizeSettings
+from mimicjax.config.key import key
+from mimicjax.config.push import DisturbSettings
+from mimicjax.config.randomize import RandomizeSettings
 
 __all__ = [
     "ActionSettings",

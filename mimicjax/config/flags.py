@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, NoReturn
 
 import yaml
 
-from mimicjax import config_values as values
+from mimicjax.config import values
 from mimicjax.errors import UserError, nearest
 
 MAPPING = "{NAME: ...}"  # metavar of a dict's flag

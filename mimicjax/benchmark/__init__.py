@@ -1,0 +1,1 @@
+"""Steps per second, and what a measurement was made on."""

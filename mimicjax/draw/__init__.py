@@ -1,0 +1,1 @@
+"""Pictures: films and views of robots, curves of runs."""

@@ -1,0 +1,1 @@
+"""Evaluation: whole episodes of a policy, figures with intervals, pushes of it."""

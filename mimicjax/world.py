@@ -1,0 +1,23 @@
+"""What training, tests, evaluation and films all start from; made by build.world."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mimicjax.config.settings import RunSettings
+from mimicjax.env.env import Env
+from mimicjax.motion.reference import Motion
+from mimicjax.types import Clip, Device, Robot
+
+
+class World(NamedTuple):
+    """What training, tests, evaluation and play all need; no learning state."""
+
+    settings: RunSettings  # resolved: engine and number of environments as chosen
+    robot: Robot
+    clips: tuple[Clip, ...]
+    motion: Motion
+    env: Env  # of training, with disturbances and randomisation if settings say so
+    calm: Env  # the same on the model as given, without noise or pushes: of tests, evaluation and films
+    devices: tuple[Device, ...]
+    notes: tuple[str, ...]  # what was chosen for this machine and why, for the user
