@@ -12,17 +12,17 @@ from mimicjax import rotation
 from mimicjax.config.settings import ObservationSettings, TerminationSettings
 from mimicjax.env.rewards import tracks_root
 from mimicjax.robot.kinematics import ground_clearance
-from mimicjax.types import Pose, Robot
+from mimicjax.types import Ground, Pose, Robot
 
 Failure = Callable[[Pose, Pose], jax.Array]  # (pose, reference) -> bool
 
 
-def fall(robot: Robot) -> Failure:
+def fall(robot: Robot, ground: Ground) -> Failure:
     """A body that may not touch the ground touches it. Without contact bodies the test is off, as in MimicKit."""
     may = np.isin(np.arange(robot.num_bodies), robot.contact_bodies)
     if not len(robot.contact_bodies):
         return lambda pose, ref: jnp.asarray(False)
-    return lambda pose, ref: jnp.any(jnp.where(may, jnp.inf, ground_clearance(robot, pose)) <= 0.0)
+    return lambda pose, ref: jnp.any(jnp.where(may, jnp.inf, ground_clearance(robot, pose, ground)) <= 0.0)
 
 
 def strayed(robot: Robot, settings: ObservationSettings, distance: float) -> Failure:
@@ -41,27 +41,34 @@ def strayed(robot: Robot, settings: ObservationSettings, distance: float) -> Fai
     return failed
 
 
-def _tests(robot: Robot, settings: TerminationSettings, observations: ObservationSettings) -> dict[str, Failure]:
+def _tests(
+    robot: Robot, settings: TerminationSettings, observations: ObservationSettings, ground: Ground
+) -> dict[str, Failure]:
     """What is tested, by what it says of an episode that ended so."""
     tests: dict[str, Failure] = {}
     if settings.early and settings.fall:
-        tests["fell"] = fall(robot)
+        tests["fell"] = fall(robot, ground)
     if settings.early and settings.pose:
         tests["left the reference"] = strayed(robot, observations, settings.pose_distance)
     return tests
 
 
-def make(robot: Robot, settings: TerminationSettings, observations: ObservationSettings) -> Failure:
-    """Whether any configured failure holds."""
-    tests = _tests(robot, settings, observations).values()
+def make(robot: Robot, settings: TerminationSettings, observations: ObservationSettings, ground: Ground) -> Failure:
+    """Whether any configured failure holds; ground: the layout's."""
+    tests = _tests(robot, settings, observations, ground).values()
     return lambda pose, ref: jnp.any(jnp.stack([jnp.asarray(False), *(test(pose, ref) for test in tests)]))
 
 
 def reason(
-    robot: Robot, settings: TerminationSettings, observations: ObservationSettings, pose: Pose, ref: Pose
+    robot: Robot,
+    settings: TerminationSettings,
+    observations: ObservationSettings,
+    ground: Ground,
+    pose: Pose,
+    ref: Pose,
 ) -> str:
     """In words, why an episode failed that failed in this pose: it fell, or left the reference; else only that it failed."""
-    tests = _tests(robot, settings, observations)
+    tests = _tests(robot, settings, observations, ground)
     return next((words for words, test in tests.items() if test(pose, ref)), "failed")  # failed: physics was unstable
 
 
