@@ -88,16 +88,15 @@ def test_pushes_that_never_come_change_nothing(g1, clips):
     """Random numbers of pushes are their own: with probability 0 all else is as without, bit for bit, resets too."""
     engine = Engine("identity", engine_state.init, lambda physics, ctrl, wrench, variant: physics, engine_state.write)
     few = EnvSettings(observations=ObservationSettings(target_steps=[1]), episode_length=2 / 30)
-    never = disturbances.make(
-        g1, scene_g1().layout, {"p": PushSettings(force=[1.0, 2.0], probability=0.0)}, 1 / 30, 4, observe=False
-    )
+    layout, profiles = scene_g1().layout, {"p": PushSettings(force=[1.0, 2.0], probability=0.0)}
+    never = disturbances.make(g1, layout, profiles, 1 / 30, 4, observe=False)
     found = []
 
     def act(obs, keys):
         return jax.vmap(lambda key: jax.random.normal(key, (29,)))(keys), jnp.zeros(4), jnp.ones(4, bool)
 
     for disturb in (None, never):
-        env = environment.make(g1, scene_g1().layout, few, 30, disturb)
+        env = environment.make(g1, layout, few, 30, disturb)
 
         @jax.jit
         def run(clips, env=env):

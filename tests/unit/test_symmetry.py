@@ -13,6 +13,7 @@ from conftest import scene_g1
 
 from mimicjax import build, config
 from mimicjax.config.settings import ObservationSettings, RunSettings
+from mimicjax.engine import scene
 from mimicjax.env import disturbances, observations
 from mimicjax.env.observations import View
 from mimicjax.errors import UserError
