@@ -62,12 +62,12 @@ def world(settings: RunSettings) -> World:
     dt = 1.0 / settings.engine.control_freq
     steps = table.divisions(robot, packed, dt, TABLE_BYTES.get(kind, 1 << 30))
     motion = table.tabulate(robot, packed, dt, steps) if steps else packed
-    robot, env, calm = _environments(settings, robot)
-    return World(settings, robot, clips, motion, env, calm, found, tuple(notes))
+    robot, env, test_env = _environments(settings, robot)
+    return World(settings, robot, clips, motion, env, test_env, found, tuple(notes))
 
 
 def _environments(settings: RunSettings, robot: Robot) -> tuple[Robot, Env, Env]:
-    """(the robot with all bodies that are pushed among its wrench bodies, env of training, the calm env)."""
+    """(the robot with all bodies that are pushed among its wrench bodies, env of training, env of tests)."""
     engine, randomize, dt = settings.engine, settings.randomize, 1.0 / settings.engine.control_freq
     if randomize.models:  # before anything is compiled
         randomisation.check(scene.build(robot, engine), robot, randomize)
@@ -76,11 +76,11 @@ def _environments(settings: RunSettings, robot: Robot) -> tuple[Robot, Env, Env]
     disturb = disturbances.make(
         robot, profiles, dt, settings.num_envs, settings.disturb.observe, settings.disturb.quiet
     )
-    calm = environment.make(robot, settings.env, engine.control_freq)
+    test_env = environment.make(robot, settings.env, engine.control_freq)
     if disturb is None and randomize == RandomizeSettings():
-        return robot, calm, calm
+        return robot, test_env, test_env
     env = environment.make(robot, settings.env, engine.control_freq, disturb, randomize, scene.substeps(engine))
-    return robot, env, calm
+    return robot, env, test_env
 
 
 def _with_friction(settings: RunSettings) -> tuple[RunSettings, list[str]]:
@@ -106,7 +106,7 @@ def sizes(of: World) -> dict[str, int]:
 
 
 def engine(of: World, num_envs: int, randomised: bool = False) -> Engine:
-    """An engine for this world, sized for `num_envs` environments; randomised for `env`, else for `calm`."""
+    """An engine for this world, sized for `num_envs` environments; randomised for `env`, else for `test_env`."""
     settings = of.settings
     return choose.make(of.robot, settings.engine, num_envs, settings.randomize if randomised else None, settings.seed)
 
@@ -204,11 +204,11 @@ def training(of: World) -> Training:
     made = parts(of)
     chunk, place = devices.compiled(made, of.devices)
     count = settings.keep.test_episodes
-    run = episodes.make(of.calm, engine(of, count), settings.learn)
+    run = episodes.make(of.test_env, engine(of, count), settings.learn)
 
     def test(agent: Any, motion: Motion, key: jax.Array) -> Episodes:
         keys = jax.random.split(key, count)
-        return run(agent, motion, keys, *of.calm.draw(motion, keys))
+        return run(agent, motion, keys, *of.test_env.draw(motion, keys))
 
     compiled_test = jax.jit(test)
     return Training(

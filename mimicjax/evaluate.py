@@ -88,7 +88,7 @@ def run(argv: Sequence[str]) -> int:
     print(f"{options.run}, checkpoint {loaded.step}: {count} episodes on {world.settings.engine.name}", flush=True)
     engine = _engine(build, loaded, options.engine, count)
     results = evaluation.run(
-        world.robot, world.calm, engine, world.settings.learn, world.settings.env.observations,
+        world.robot, world.test_env, engine, world.settings.learn, world.settings.env.observations,
         loaded.agent, world.motion, options.episodes, options.seed,
     )  # fmt: skip
     data = evaluation.report(results, names, _facts(options, loaded))
@@ -199,10 +199,10 @@ def _film(build: Any, loaded: Restored, options: argparse.Namespace) -> None:
     from mimicjax.robot.kinematics import qpos_of
 
     world = loaded.world
-    name, dt = world.clips[0].name, world.calm.dt
+    name, dt = world.clips[0].name, world.test_env.dt
     print(f"filming {name}: first its episode is run", flush=True)
     reference = lambda motion, clip, time: qpos_of(world.robot, poses_at(world.robot, motion, clip, time))[0]  # noqa: E731
-    film = jax.jit(episodes.record(world.calm, build.engine(world, 1), world.settings.learn, reference))
+    film = jax.jit(episodes.record(world.test_env, build.engine(world, 1), world.settings.learn, reference))
     key = jax.random.key(options.seed)
     took = jax.device_get(film(loaded.agent, world.motion, key, jnp.int32(0), jnp.float32(0)))
     rows, model = slice(0, int(took.length) + 1), scene.build(world.robot, world.settings.engine)

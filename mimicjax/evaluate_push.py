@@ -126,7 +126,7 @@ def _sweep(options: argparse.Namespace, asked: _Asked, loaded: Restored, label: 
     from mimicjax.motion.reference import clips_of
 
     world = loaded.world
-    env = world.calm
+    env = world.test_env
     clips = clips_of(world.motion)
     whole, rows = cells.plan(asked.cells, asked.bodies, clips, asked.sweep, env.dt, options.seed)
     onset, left = (max(0, round(seconds / env.dt)) for seconds in (asked.sweep.warm_up, asked.sweep.watched))

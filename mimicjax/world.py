@@ -18,6 +18,6 @@ class World(NamedTuple):
     clips: tuple[Clip, ...]
     motion: Motion
     env: Env  # of training, with disturbances and randomisation if settings say so
-    calm: Env  # the same on the model as given, without noise or pushes: of tests, evaluation and films
+    test_env: Env  # the same on the model as given, without noise or pushes: of tests, evaluation and films
     devices: tuple[Device, ...]
     notes: tuple[str, ...]  # what was chosen for this machine and why, for the user
