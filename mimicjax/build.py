@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from mimicjax import config
 from mimicjax.config.push import PushSettings
 from mimicjax.config.settings import RandomizeSettings, RunSettings
 from mimicjax.engine import choose, randomisation, scene
+from mimicjax.engine.scene import Furnish, Scene
 from mimicjax.env import disturbances, observations, push_profiles
 from mimicjax.env import env as environment
 from mimicjax.env.env import Env
@@ -29,20 +30,22 @@ from mimicjax.motion import library, table
 from mimicjax.motion.datasets import load_motions
 from mimicjax.motion.reference import Motion
 from mimicjax.robot import symmetry
-from mimicjax.robot.bodies import with_wrench_bodies
 from mimicjax.robot.load import load as load_robot
 from mimicjax.run import checkpoint, checkpoint_files, devices, rollout
 from mimicjax.run.iteration import Parts
 from mimicjax.run.loop import Training
-from mimicjax.types import Engine, Episodes, Robot, TrainState
+from mimicjax.types import Engine, Episodes, TrainState
 from mimicjax.world import World
 
 TABLE_BYTES = {"cpu": 256 << 20, "gpu": 2 << 30, "tpu": 1 << 30}  # most memory for the table of poses
 ENVS_PER_DEVICE = {"cpu": 128, "gpu": 4096, "tpu": 4096}  # docs/architecture.md says how these were found
 
 
-def world(settings: RunSettings) -> World:
-    """Load robot and clips, choose engine and number of environments. Raises UserError for what does not fit."""
+def world(settings: RunSettings, furnish: Sequence[Furnish] = ()) -> World:
+    """Load robot and clips, choose engine and number of environments. Raises UserError for what does not fit.
+
+    furnish: adds objects to the scene, as `scene.build` takes it.
+    """
     robot = load_robot(settings.robot)
     clips = load_motions(settings.motion, robot)
     found = tuple(jax.devices())
@@ -62,25 +65,25 @@ def world(settings: RunSettings) -> World:
     dt = 1.0 / settings.engine.control_freq
     steps = table.divisions(robot, packed, dt, TABLE_BYTES.get(kind, 1 << 30))
     motion = table.tabulate(robot, packed, dt, steps) if steps else packed
-    robot, env, test_env = _environments(settings, robot)
-    return World(settings, robot, clips, motion, env, test_env, found, tuple(notes))
+    there = scene.build(robot, settings.engine, push_profiles.wrench_bodies(robot, _profiles(settings)), furnish)
+    env, calm = _environments(settings, there)
+    return World(settings, robot, there, clips, motion, env, calm, found, tuple(notes))
 
 
-def _environments(settings: RunSettings, robot: Robot) -> tuple[Robot, Env, Env]:
-    """(the robot with all bodies that are pushed among its wrench bodies, env of training, env of tests)."""
+def _environments(settings: RunSettings, there: Scene) -> tuple[Env, Env]:
+    """(env of training, the calm env)."""
     engine, randomize, dt = settings.engine, settings.randomize, 1.0 / settings.engine.control_freq
+    robot, layout = there.robot, there.layout
     if randomize.models:  # before anything is compiled
-        randomisation.check(scene.build(robot, engine), robot, randomize)
-    profiles = _profiles(settings)
-    robot = with_wrench_bodies(robot, push_profiles.pushed_bodies(robot, profiles))
+        randomisation.check(there, randomize)
     disturb = disturbances.make(
-        robot, profiles, dt, settings.num_envs, settings.disturb.observe, settings.disturb.quiet
+        robot, layout, _profiles(settings), dt, settings.num_envs, settings.disturb.observe, settings.disturb.quiet
     )
-    test_env = environment.make(robot, settings.env, engine.control_freq)
+    calm = environment.make(robot, layout, settings.env, engine.control_freq)
     if disturb is None and randomize == RandomizeSettings():
-        return robot, test_env, test_env
-    env = environment.make(robot, settings.env, engine.control_freq, disturb, randomize, scene.substeps(engine))
-    return robot, env, test_env
+        return calm, calm
+    env = environment.make(robot, layout, settings.env, engine.control_freq, disturb, randomize, scene.substeps(engine))
+    return env, calm
 
 
 def _with_friction(settings: RunSettings) -> tuple[RunSettings, list[str]]:
@@ -106,9 +109,9 @@ def sizes(of: World) -> dict[str, int]:
 
 
 def engine(of: World, num_envs: int, randomised: bool = False) -> Engine:
-    """An engine for this world, sized for `num_envs` environments; randomised for `env`, else for `test_env`."""
+    """An engine for this world, sized for `num_envs` environments; randomised for `env`, else for `calm`."""
     settings = of.settings
-    return choose.make(of.robot, settings.engine, num_envs, settings.randomize if randomised else None, settings.seed)
+    return choose.make(of.scene, settings.engine, num_envs, settings.randomize if randomised else None, settings.seed)
 
 
 def parts(of: World) -> Parts:
@@ -137,7 +140,9 @@ def _mirror(of: World) -> actor_critic.Mirror | tuple[()]:
     if not settings.learn.symmetry:
         return ()
     seen, profiles = observations.reflection(robot, settings.env.observations), _profiles(settings)
-    parts = [seen, disturbances.reflection(robot, len(profiles), settings.disturb.observe)] if profiles else [seen]
+    parts = [seen]
+    if profiles:
+        parts.append(disturbances.reflection(robot, of.scene.layout, len(profiles), settings.disturb.observe))
     return actor_critic.Mirror(seen, symmetry.join(parts), symmetry.dofs(robot))
 
 
@@ -204,11 +209,11 @@ def training(of: World) -> Training:
     made = parts(of)
     chunk, place = devices.compiled(made, of.devices)
     count = settings.keep.test_episodes
-    run = episodes.make(of.test_env, engine(of, count), settings.learn)
+    run = episodes.make(of.calm, engine(of, count), settings.learn)
 
     def test(agent: Any, motion: Motion, key: jax.Array) -> Episodes:
         keys = jax.random.split(key, count)
-        return run(agent, motion, keys, *of.test_env.draw(motion, keys))
+        return run(agent, motion, keys, *of.calm.draw(motion, keys))
 
     compiled_test = jax.jit(test)
     return Training(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib.metadata
 import sys
 from collections.abc import Iterable, Sequence
@@ -88,7 +89,7 @@ def run(argv: Sequence[str]) -> int:
     print(f"{options.run}, checkpoint {loaded.step}: {count} episodes on {world.settings.engine.name}", flush=True)
     engine = _engine(build, loaded, options.engine, count)
     results = evaluation.run(
-        world.robot, world.test_env, engine, world.settings.learn, world.settings.env.observations,
+        world.robot, world.scene.layout, world.test_env, engine, world.settings.learn, world.settings.env.observations,
         loaded.agent, world.motion, options.episodes, options.seed,
     )  # fmt: skip
     data = evaluation.report(results, names, _facts(options, loaded))
@@ -193,19 +194,22 @@ def _film(build: Any, loaded: Restored, options: argparse.Namespace) -> None:
     import jax.numpy as jnp
 
     from mimicjax.draw import video
-    from mimicjax.engine import scene
     from mimicjax.evaluation import episodes, progress
-    from mimicjax.motion.reference import poses_at
+    from mimicjax.motion.reference import Motion, poses_at
     from mimicjax.robot.kinematics import qpos_of
+    from mimicjax.types import Array
 
-    world = loaded.world
+    world, layout = loaded.world, loaded.world.scene.layout
     name, dt = world.clips[0].name, world.test_env.dt
     print(f"filming {name}: first its episode is run", flush=True)
-    reference = lambda motion, clip, time: qpos_of(world.robot, poses_at(world.robot, motion, clip, time))[0]  # noqa: E731
+
+    def reference(motion: Motion, clip: Array, time: Array) -> Array:
+        return layout.with_robot(*qpos_of(world.robot, poses_at(world.robot, motion, clip, time)))[0]
+
     film = jax.jit(episodes.record(world.test_env, build.engine(world, 1), world.settings.learn, reference))
     key = jax.random.key(options.seed)
     took = jax.device_get(film(loaded.agent, world.motion, key, jnp.int32(0), jnp.float32(0)))
-    rows, model = slice(0, int(took.length) + 1), scene.build(world.robot, world.settings.engine)
+    rows, model = slice(0, int(took.length) + 1), copy.copy(world.scene.model)  # drawing changes its looks
     failure = _failure(world, took)
     print(f"filming {name}, {took.length * dt:.1f} s{': ' if failure else ''}{failure}", flush=True)
     frames = video.render(
@@ -226,10 +230,12 @@ def _failure(world: World, took: Recording) -> str:
 
     if took.done != FAILED:
         return ""
-    still = jnp.zeros(world.robot.nv)
-    pose, reference = (pose_of(world.robot, qpos[int(took.length)], still) for qpos in (took.qpos, took.reference))
+    layout, last, still = world.scene.layout, int(took.length), jnp.zeros(world.scene.layout.nv)
+    pose, reference = (
+        pose_of(world.robot, *layout.of_robot(qpos[last], still)) for qpos in (took.qpos, took.reference)
+    )
     env = world.settings.env
-    return terminations.reason(world.robot, env.terminations, env.observations, pose, reference)
+    return terminations.reason(world.robot, env.terminations, env.observations, layout.ground, pose, reference)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 import time
 from collections.abc import Callable
@@ -77,10 +76,8 @@ def _load(options: argparse.Namespace, folder: Path, checkpoint: int | None) -> 
 
 def _asked(name: str, sweep: SweepSettings, loaded: Restored) -> _Asked:
     from mimicjax.evaluation.push import cells
-    from mimicjax.robot.load import load
 
-    robot = load(loaded.world.settings.robot)  # the world's may have more wrench bodies: those that its training pushes
-    found = cells.expand(sweep, robot, name)
+    found = cells.expand(sweep, loaded.world.robot, name)
     return _Asked(Path(name).stem, sweep, found, list(dict.fromkeys(cell.body for cell in found)))
 
 
@@ -149,23 +146,23 @@ def _run(
 ) -> list[Any]:
     """The curves of all parts of a sweep, in order."""
     from mimicjax import build
+    from mimicjax.engine import scene
     from mimicjax.evaluation.progress import Progress
     from mimicjax.evaluation.push import memory
     from mimicjax.evaluation.push import sweep as running
 
     world = loaded.world
-    names = world.robot.body_names
-    pushed = dataclasses.replace(world.robot, wrench_bodies=_ids(names, asked.bodies))
+    pushed = scene.with_wrench_bodies(world.scene, [world.robot.body_names.index(body) for body in asked.bodies])
 
     def compiled(parts: int) -> running.Program:
         plan = running.part_of(whole, 0, parts)
         try:
-            engine = build.engine(world._replace(robot=pushed), len(plan.clip))
+            engine = build.engine(world._replace(scene=pushed), len(plan.clip))
         except UserError as problem:
             hint = "" if options.engine else "; choose another with --engine, such as native"
             raise UserError(f"{problem}{hint}") from problem
         return running.program(
-            pushed, env, engine, world.settings.learn, len(asked.bodies), onset, loaded.agent, world.motion, plan,
+            world.robot, pushed.layout, env, engine, world.settings.learn, onset, loaded.agent, world.motion, plan,
             options.seed,
         )  # fmt: skip
 
@@ -183,12 +180,6 @@ def _run(
             tell = lambda done, number=number: bar.update(number, done)  # noqa: E731
             found.append(running.collect(made, loaded.agent, world.motion, plan, options.seed, steps, tell))
     return found
-
-
-def _ids(names: tuple[str, ...], bodies: list[str]) -> Any:
-    import numpy as np
-
-    return np.array([names.index(body) for body in bodies], np.int32)
 
 
 def _show(sweeps: list[Sweep]) -> None:

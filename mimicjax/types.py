@@ -9,11 +9,12 @@ leading B is used both for one environment (without B) and for a batch.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 Array = jax.Array  # inside host callbacks the same fields hold numpy arrays
@@ -48,7 +49,7 @@ class Robot:
     joint_error_weights: np.ndarray  # [J]
     key_bodies: np.ndarray  # [K] int, in the order of robot.yaml
     contact_bodies: np.ndarray  # [C] int, bodies that may touch the ground
-    wrench_bodies: np.ndarray  # [W] int, bodies that disturbances act on
+    wrench_bodies: np.ndarray  # [W] int, bodies that disturbances act on unless they name others
     start_qpos: np.ndarray  # [7 + joint coordinates], start pose in MuJoCo's order
     ground_points: (
         np.ndarray
@@ -76,6 +77,50 @@ class Robot:
     @property
     def nv(self) -> int:
         return 6 + self.num_dofs
+
+
+Ground = Callable[[Array], Array]  # places xy [...,2] m in the world -> height of the ground there [...] m
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Object:
+    """Something in the scene that is not the robot: a body on the world, and all that hangs on it."""
+
+    body: int  # MuJoCo's id
+    qpos: slice  # its share of the scene's: 7 coordinates of a free body, none of a fixed one
+    qvel: slice  # 6 of a free body, none of a fixed one
+    start: np.ndarray  # [7] m and quaternion, world: where it is at the start
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Layout:
+    """What is in a scene and where; static. Whoever wants sizes or places of physics asks this, never a `Robot`.
+
+    Without objects the robot's share is all there is.
+    """
+
+    nq: int
+    nv: int
+    nu: int
+    start_qpos: np.ndarray  # [nq] float32, robot in its start pose, objects where the scene puts them
+    robot_qpos: slice  # the robot's share of qpos, root first
+    robot_qvel: slice
+    objects: Mapping[str, Object]  # by name, in MuJoCo's order
+    wrench_bodies: np.ndarray  # [W] int, the bodies that wrenches act on: indices into robot.body_names
+    wrench_ids: np.ndarray  # [W] int, the same: MuJoCo's ids
+    ground: Ground  # may be called from compiled code
+
+    def of_robot(self, qpos: Array, qvel: Array) -> tuple[Array, Array]:
+        """The robot's share of qpos [...,nq] and qvel [...,nv]."""
+        return qpos[..., self.robot_qpos], qvel[..., self.robot_qvel]
+
+    def with_robot(self, qpos: Array, qvel: Array) -> tuple[Array, Array]:
+        """The scene's qpos [...,nq] and qvel [...,nv] from the robot's share; objects are at the start, at rest."""
+        if not self.objects:
+            return qpos, qvel
+        places = jnp.broadcast_to(jnp.asarray(self.start_qpos, qpos.dtype), (*qpos.shape[:-1], self.nq))
+        speeds = jnp.zeros((*qvel.shape[:-1], self.nv), qvel.dtype)
+        return places.at[..., self.robot_qpos].set(qpos), speeds.at[..., self.robot_qvel].set(qvel)
 
 
 class Reflection(NamedTuple):
@@ -139,7 +184,7 @@ class Clips(NamedTuple):
 
 
 class Physics(NamedTuple):
-    """All that physics carries from one control step to the next."""
+    """All that physics carries from one control step to the next; of the whole scene, as its `Layout` says."""
 
     qpos: Array  # [B,nq] float32
     qvel: Array  # [B,nv] float32
@@ -148,7 +193,10 @@ class Physics(NamedTuple):
 
 
 class Engine(NamedTuple):
-    """A physics engine for B environments; all functions are pure and may be called from compiled code."""
+    """A physics engine for B environments of one scene; all functions are pure and may be called from compiled code.
+
+    Sizes nq, nv and W are the layout's. An environment that the engine gives up on stands in `Layout.start_qpos`.
+    """
 
     name: str  # "native", "mjx-jax" or "mjx-warp"
     init: Callable[[Array, Array], Physics]  # (qpos [B,nq], qvel [B,nv])

@@ -129,13 +129,12 @@ def measure(settings: RunSettings, seconds: float) -> dict[str, Any]:
     chunk, place = devices.compiled(parts, world.devices)
     state = jax.block_until_ready(build.first_state(world, parts))
     setup = time.perf_counter() - begin
-    engine, robot, count = world.settings.engine, world.robot, world.settings.num_envs
-    pushed = throughput.drive(robot, world.motion, count, world.env.dt)
+    engine, count = world.settings.engine, world.settings.num_envs
+    pushed = throughput.drive(world.scene, world.motion, count, world.env.dt)
     if engine.name == "native":
-        model = scene.build(robot, engine)
-        physics = throughput.native_physics(model, pushed, scene.substeps(engine), engine.threads)
+        physics = throughput.native_physics(world.scene.model, pushed, scene.substeps(engine), engine.threads)
     else:
-        physics = throughput.compiled_physics(parts.engine, pushed, len(robot.wrench_bodies), world.devices)
+        physics = throughput.compiled_physics(parts.engine, world.scene.layout, pushed, world.devices)
     size = throughput.bytes_per_env(parts, world.motion, state)
     cases = [
         physics, throughput.policy(parts, world.motion, state, world.devices),

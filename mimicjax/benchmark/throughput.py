@@ -19,6 +19,7 @@ from mujoco.batch import Batch
 
 from mimicjax.config.settings import ActionSettings
 from mimicjax.engine import native
+from mimicjax.engine.scene import Scene
 from mimicjax.learn import actor_critic
 from mimicjax.motion import library, reference
 from mimicjax.motion.reference import Motion
@@ -26,7 +27,7 @@ from mimicjax.robot import actuation, kinematics
 from mimicjax.run import rollout
 from mimicjax.run.devices import AXIS
 from mimicjax.run.iteration import Parts
-from mimicjax.types import Engine, Physics, Robot, TrainState
+from mimicjax.types import Engine, Layout, Physics, TrainState
 
 STEPS = 16  # control steps from one reset to the next when physics runs alone: open loop, the robot would fall later
 NOISE = 0.1  # rad, standard deviation of the targets about the reference, as a policy that learns explores
@@ -52,9 +53,10 @@ class Drive(NamedTuple):
 
 
 def drive(
-    robot: Robot, motion: Motion, num_envs: int, dt: float, steps: int = STEPS, noise: float = NOISE, seed: int = 0
+    scene: Scene, motion: Motion, num_envs: int, dt: float, steps: int = STEPS, noise: float = NOISE, seed: int = 0
 ) -> Drive:
     """States at random times of the clips, and targets one step (dt, s) ahead of the reference, with noise (rad)."""
+    robot = scene.robot
     target = actuation.make(robot, ActionSettings(mode="reference", velocity_lead=1.0))
 
     @jax.jit
@@ -62,7 +64,8 @@ def drive(
         draw, rattle = jax.random.split(key)
         keys = jax.random.split(draw, num_envs)
         clip, start = jax.vmap(lambda k: library.sample(reference.clips_of(motion), k))(keys)
-        qpos, qvel = kinematics.qpos_of(robot, reference.poses_at(robot, motion, clip, start))
+        start_pose = reference.poses_at(robot, motion, clip, start)
+        qpos, qvel = scene.layout.with_robot(*kinematics.qpos_of(robot, start_pose))
         when = start + dt * (1 + jnp.arange(steps, dtype=jnp.float32))[:, None]
         ahead = reference.poses_at(robot, motion, jnp.broadcast_to(clip, when.shape), when)
         return qpos, qvel, target(noise * jax.random.normal(rattle, (steps, num_envs, robot.num_dofs)), ahead)
@@ -87,11 +90,11 @@ def native_physics(model: mujoco.MjModel, pushed: Drive, substeps: int, threads:
     return Case("physics", run, targets.shape[0] * targets.shape[1])
 
 
-def compiled_physics(engine: Engine, pushed: Drive, wrench_bodies: int, devices: Devices) -> Case:
+def compiled_physics(engine: Engine, layout: Layout, pushed: Drive, devices: Devices) -> Case:
     """An engine's control steps in a compiled loop, without environment and policy."""
 
     def steps(qpos: jax.Array, qvel: jax.Array, ctrl: jax.Array) -> Physics:
-        wrench, given = jnp.zeros((len(qpos), wrench_bodies, 6)), jnp.zeros(len(qpos), jnp.int32)
+        wrench, given = jnp.zeros((len(qpos), len(layout.wrench_bodies), 6)), jnp.zeros(len(qpos), jnp.int32)
         return jax.lax.scan(lambda p, c: (engine.step(p, c, wrench, given), None), engine.init(qpos, qvel), ctrl)[0]
 
     split = PartitionSpec(AXIS)

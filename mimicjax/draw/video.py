@@ -66,7 +66,7 @@ def render(
 ) -> Iterator[np.ndarray]:  # fmt: skip
     """Pictures [height,width,3] of the robot at qpos [T,nq] with the reference at [T,nq], dt s apart.
 
-    model: of engine.scene.build; its visual settings are changed. style: ghost, beside or none. failure: how the
+    model: of engine.scene; its visual settings are changed. style: ghost, beside or none. failure: how the
     episode failed; the last picture then says it, and stays for HOLD. watch: sees the frames as they are drawn.
     Raises UserError for another style, or if there is no OpenGL.
     """

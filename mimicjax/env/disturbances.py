@@ -19,7 +19,7 @@ from mimicjax.config.push import CurriculumSettings, PushSettings
 from mimicjax.env import push_profiles
 from mimicjax.env.push_profiles import Profile, Pulse
 from mimicjax.robot import symmetry
-from mimicjax.types import FAILED, RUNNING, Array, Physics, Pose, Reflection, Robot
+from mimicjax.types import FAILED, RUNNING, Array, Layout, Physics, Pose, Reflection, Robot
 
 STREAM = 0x70757368  # folded into the environment's key: pushes have random numbers of their own
 GRAVITY = 9.81  # m/s^2, of payloads
@@ -63,6 +63,7 @@ class Disturbances(NamedTuple):
 
 class _Made(NamedTuple):
     robot: Robot
+    layout: Layout
     profiles: tuple[Profile, ...]
     dt: float  # s
     envs: int  # of all devices
@@ -70,18 +71,19 @@ class _Made(NamedTuple):
 
 
 def make(
-    robot: Robot, profiles: Mapping[str, PushSettings], dt: float, num_envs: int, observe: bool, quiet: float = 0.0
-) -> Disturbances | None:
+    robot: Robot, layout: Layout, profiles: Mapping[str, PushSettings], dt: float, num_envs: int, observe: bool,
+    quiet: float = 0.0,
+) -> Disturbances | None:  # fmt: skip
     """The disturbances of these profiles; None without any.
 
-    robot: its wrench bodies hold all that are named. dt: s, a control step. num_envs: of all devices, by which samples
+    layout: its wrench bodies hold all that profiles name. dt: s, a control step. num_envs: of all devices, by which samples
     are counted. observe: whether the critic sees the wrenches. quiet: share of environments that are never pushed.
     Raises UserError for what does not fit.
     """
-    checked = [push_profiles.check(robot, name, settings) for name, settings in profiles.items()]
+    checked = [push_profiles.check(robot, layout, name, settings) for name, settings in profiles.items()]
     if not checked:
         return None
-    made = _Made(robot, tuple(checked), dt, num_envs, quiet)
+    made = _Made(robot, layout, tuple(checked), dt, num_envs, quiet)
     return Disturbances(
         lambda key, pose: _init(made, key, pose), lambda *args: _advance(made, *args),
         lambda physics, state: _push(made, physics, state),
@@ -99,11 +101,11 @@ def _seen(state: PushState) -> jax.Array:
     return jnp.concatenate([(state.wrench / jnp.asarray(CRITIC_SCALE, jnp.float32)).reshape(-1), levels])
 
 
-def reflection(robot: Robot, profiles: int, observe: bool) -> Reflection:
-    """Of what the critic sees of so many profiles. Raises UserError for a robot without symmetry."""
+def reflection(robot: Robot, layout: Layout, profiles: int, observe: bool) -> Reflection:
+    """Of what the critic sees of so many profiles and of the layout's wrenches. Raises UserError for a robot without symmetry."""
     if not observe:
         return symmetry.same(0)
-    partner = symmetry.among(robot, robot.wrench_bodies, "bodies that are pushed or its wrench_bodies")
+    partner = symmetry.among(robot, layout.wrench_bodies, "bodies that are pushed or its wrench_bodies")
     wrenches = symmetry.vectors(partner, np.concatenate([symmetry.PLACE, symmetry.TURN]))
     return symmetry.join([wrenches, symmetry.same(profiles + 1)])
 
@@ -115,7 +117,7 @@ def _init(made: _Made, key: jax.Array, pose: Pose) -> PushState:
         interval, pulse = _draw(profile, own, jnp.int32(0))
         level = jnp.float32(1.0 if profile.settings.curriculum.by == "none" else profile.settings.curriculum.begin)
         timers[profile.name] = _first(profile, Timer(own, jnp.int32(1), interval, pulse, level))
-    nothing = jnp.zeros((len(made.robot.wrench_bodies), 6)), jnp.zeros(6), jnp.asarray(False)
+    nothing = jnp.zeros((len(made.layout.wrench_bodies), 6)), jnp.zeros(6), jnp.asarray(False)
     pushed = (jax.random.uniform(jax.random.fold_in(key, STREAM)) >= made.quiet).astype(jnp.float32)
     return _plan(made, PushState(jnp.int32(0), pushed, jnp.float32(-1.0), timers, *nothing), pose)
 
@@ -171,7 +173,7 @@ def _level(
 
 def _plan(made: _Made, state: PushState, pose: Pose) -> PushState:
     """What acts in the coming control step; pose: at its beginning."""
-    wrench, velocity = jnp.zeros((len(made.robot.wrench_bodies), 6)), jnp.zeros(6)
+    wrench, velocity = jnp.zeros((len(made.layout.wrench_bodies), 6)), jnp.zeros(6)
     onset = jnp.asarray(False)
     for profile in made.profiles:
         timer = state.timers[profile.name]
@@ -220,8 +222,10 @@ def _push(made: _Made, physics: Physics, state: PushState) -> Physics:
     """The root's velocity with what the plan adds; MuJoCo has a free joint's angular velocity in the body's frame."""
     if not any(profile.moves_root for profile in made.profiles):
         return physics
-    spin = rotation.rotate(rotation.conjugate(rotation.normalize(physics.qpos[3:7])), state.velocity[3:])
-    return physics._replace(qvel=physics.qvel.at[:6].add(jnp.concatenate([state.velocity[:3], spin])))
+    place, first = made.layout.robot_qpos.start, made.layout.robot_qvel.start
+    quat = rotation.normalize(physics.qpos[place + 3 : place + 7])
+    jump = jnp.concatenate([state.velocity[:3], rotation.rotate(rotation.conjugate(quat), state.velocity[3:])])
+    return physics._replace(qvel=physics.qvel.at[first : first + 6].add(jump))
 
 
 def _since(made: _Made, state: PushState) -> jax.Array:
@@ -250,7 +254,7 @@ def _diagnostics(made: _Made, state: PushState, done: jax.Array) -> dict[str, ja
         "push_trial_sum": tried, "push_survived_sum": survived, "push_eligible_sum": state.pushed,
     }  # fmt: skip
     slots = sorted({slot for profile in made.profiles for slot in _acting(profile)})
-    names = [made.robot.body_names[made.robot.wrench_bodies[slot]] for slot in slots]
+    names = [made.robot.body_names[made.layout.wrench_bodies[slot]] for slot in slots]
     out |= {f"push_body_{name}_sum": acts[slot] for name, slot in zip(names, slots, strict=True)}
     out |= {f"push_level_{name}_sum": state.pushed * timer.level for name, timer in state.timers.items()}
     return {name: jnp.asarray(value, jnp.float32) for name, value in out.items()}

@@ -20,7 +20,20 @@ from mimicjax.env.randomisation import Randomisation
 from mimicjax.motion import library
 from mimicjax.motion.reference import Motion, clips_of, poses_at
 from mimicjax.robot import actuation, kinematics
-from mimicjax.types import FAILED, RUNNING, SUCCEEDED, TIME_UP, WRAP, Array, EnvState, Physics, Pose, Robot, Step
+from mimicjax.types import (
+    FAILED,
+    RUNNING,
+    SUCCEEDED,
+    TIME_UP,
+    WRAP,
+    Array,
+    EnvState,
+    Layout,
+    Physics,
+    Pose,
+    Robot,
+    Step,
+)
 
 RETRY = 0x7E7247  # folded into an episode's random key: whether it starts where the failed one before did
 
@@ -29,7 +42,7 @@ class Start(NamedTuple):
     """Where episodes begin: written into the physics of the environments of `mask`."""
 
     mask: Array  # [B] bool
-    qpos: Array  # [B,nq]
+    qpos: Array  # [B,nq], of the whole scene: objects are at their start
     qvel: Array  # [B,nv]
 
 
@@ -48,6 +61,7 @@ class _One(NamedTuple):
     """The env's parts for one environment, put together once."""
 
     robot: Robot
+    layout: Layout
     settings: EnvSettings
     dt: float
     episode_steps: int
@@ -100,13 +114,13 @@ def _begin(one: _One, motion: Motion, clip: jax.Array, start: jax.Array, key: ja
     """What terms see, physics and noise of an episode that begins on the reference, or near it."""
     reference, targets, phase = _reference(one, motion, clip, start)
     pose, qpos, qvel = one.random.start(key, reference, *kinematics.qpos_of(one.robot, reference))
-    return View(pose, reference, targets, phase), qpos, qvel, one.random.draw(key, pose)
+    return View(pose, reference, targets, phase), *one.layout.with_robot(qpos, qvel), one.random.draw(key, pose)
 
 
 def _place(one: _One, motion: Motion, key: jax.Array, clip: jax.Array, start: jax.Array):
     view, qpos, qvel, noise = _begin(one, motion, clip, start, key)
     push = one.disturb.init(key, view.pose) if one.disturb else ()
-    physics = Physics(qpos, qvel, jnp.zeros(one.robot.nv), jnp.asarray(False))
+    physics = Physics(qpos, qvel, jnp.zeros(one.layout.nv), jnp.asarray(False))
     variant = one.random.model(key, jnp.int32(0), True)
     state = EnvState(physics, key, jnp.int32(0), clip, start, jnp.float32(0), variant, push, noise)
     return state, _obs(one, view, push, noise, key), Start(jnp.asarray(True), qpos, qvel)
@@ -119,7 +133,7 @@ def _before(one: _One, motion: Motion, state: EnvState, action: jax.Array) -> tu
     noise, ctrl = one.random.drive(noise, state.key, one.target(action, ahead))
     state = state._replace(noise=noise)
     if one.disturb is None:
-        return state, ctrl, jnp.zeros((len(one.robot.wrench_bodies), 6))
+        return state, ctrl, jnp.zeros((len(one.layout.wrench_bodies), 6))
     return state._replace(physics=one.disturb.push(state.physics, state.push)), ctrl, state.push.wrench
 
 
@@ -133,10 +147,10 @@ def _done(one: _One, motion: Motion, state: EnvState, time: jax.Array, pose: Pos
 
 
 def _sound(one: _One, physics: Physics) -> Physics:
-    """Physics that is not finite is unstable and in the start pose: no term, normaliser or gradient meets a NaN."""
+    """Physics that is not finite is unstable and as at the scene's start: no term, normaliser or gradient meets a NaN."""
     fine = jnp.all(jnp.isfinite(physics.qpos)) & jnp.all(jnp.isfinite(physics.qvel))
     return physics._replace(
-        qpos=jnp.where(fine, physics.qpos, one.robot.start_qpos), qvel=jnp.where(fine, physics.qvel, 0.0),
+        qpos=jnp.where(fine, physics.qpos, one.layout.start_qpos), qvel=jnp.where(fine, physics.qvel, 0.0),
         unstable=physics.unstable | ~fine,
     )  # fmt: skip
 
@@ -151,7 +165,7 @@ def _pushes(one: _One, state: EnvState, pose: Pose, begin_pose: Pose, done: jax.
 def _after(one: _One, motion: Motion, state: EnvState):
     state = state._replace(step=state.step + 1, physics=_sound(one, state.physics))
     time = state.start + one.dt * state.step.astype(jnp.float32)
-    pose = kinematics.pose_of(one.robot, state.physics.qpos, state.physics.qvel)
+    pose = kinematics.pose_of(one.robot, *one.layout.of_robot(state.physics.qpos, state.physics.qvel))
     reference, targets, phase = _reference(one, motion, state.clip, time)
     reward, terms = one.reward(pose, reference)
     reward = jnp.where(state.physics.unstable, 0.0, reward)
@@ -185,23 +199,24 @@ def _after(one: _One, motion: Motion, state: EnvState):
 
 def make(
     robot: Robot,
+    layout: Layout,
     settings: EnvSettings,
     control_freq: int,
     disturb: Disturbances | None = None,
     randomize: RandomizeSettings | None = None,
     substeps: int = 1,
 ) -> Env:
-    """Build the environment for a robot. Raises UserError for what does not fit it.
+    """Build the environment for a robot in a scene of this layout. Raises UserError for what does not fit the robot.
 
     disturb: from disturbances.make, None for none. randomize: None for no randomisation. substeps: physics steps of a
     control step, the unit of its delays.
     """
     dt = 1.0 / control_freq
     one = _One(
-        robot, settings, dt, max(1, int(np.ceil(settings.episode_length * control_freq - 1e-6))),
+        robot, layout, settings, dt, max(1, int(np.ceil(settings.episode_length * control_freq - 1e-6))),
         observations.make(robot, settings.observations), observations.difference(robot, settings.observations),
         rewards.make(robot, settings),
-        terminations.make(robot, settings.terminations, settings.observations),
+        terminations.make(robot, settings.terminations, settings.observations, layout.ground),
         actuation.make(robot, settings.action), disturb,
         randomisation.make(
             robot, randomize or RandomizeSettings(), observations.layout(robot, settings.observations), substeps

@@ -20,8 +20,8 @@ from mimicjax.types import RUNNING, Array, Engine, EnvState, Episodes, Step
 class Recording(NamedTuple):
     """One episode, step by step; row 0 is its start, rows after `length` belong to other episodes."""
 
-    qpos: Array  # [T+1,nq] of the robot
-    reference: Array  # [T+1,nq] of the clip at the same moment
+    qpos: Array  # [T+1,nq] of the scene
+    reference: Array  # [T+1,nq] with the robot as in the clip at the same moment
     length: Array  # [] int32, control steps
     done: Array  # [] int8, how it ended
 
@@ -80,7 +80,7 @@ def record(
 ) -> Callable[..., Recording]:
     """The function (agent, motion, key, clip, start) -> Recording of one episode with mode actions; it may be compiled.
 
-    reference: (motion, clip [B], time [B]) -> qpos [B,nq] of the clip.
+    reference: (motion, clip [B], time [B]) -> qpos [B,nq] of the scene with the robot as in the clip.
     """
 
     def run(agent: ActorCritic, motion: Motion, key: jax.Array, clip: jax.Array, start: jax.Array) -> Recording:

@@ -25,7 +25,7 @@ from mimicjax.learn.actor_critic import ActorCritic
 from mimicjax.motion.reference import Motion, clips_of, poses_at
 from mimicjax.robot import kinematics
 from mimicjax.run import rollout
-from mimicjax.types import WRAP, Array, Engine, Robot
+from mimicjax.types import WRAP, Array, Engine, Layout, Robot
 
 FORMAT_VERSION = 1
 RULE_DISTANCE = 1.0  # m, MimicKit's pose_termination_dist
@@ -46,12 +46,12 @@ def cases(duration: np.ndarray, random: int, seed: int) -> tuple[np.ndarray, np.
     return clips, starts, np.repeat(np.arange(2), [count, random])
 
 
-def measure(robot: Robot, settings: ObservationSettings) -> episodes.Measure:
+def measure(robot: Robot, layout: Layout, settings: ObservationSettings) -> episodes.Measure:
     """What evaluation follows at every step, beside what training does: (motion, moment) -> name -> [E]."""
-    fall, strayed = terminations.fall(robot), terminations.strayed(robot, settings, RULE_DISTANCE)
+    fall, strayed = terminations.fall(robot, layout.ground), terminations.strayed(robot, settings, RULE_DISTANCE)
 
     def one(motion: Motion, moment: rollout.Moment) -> dict[str, Array]:
-        pose = kinematics.pose_of(robot, moment.physics.qpos, moment.physics.qvel)
+        pose = kinematics.pose_of(robot, *layout.of_robot(moment.physics.qpos, moment.physics.qvel))
         reference = poses_at(robot, motion, moment.clip, moment.time)
         distance = jnp.mean(jnp.linalg.norm(reference.body_pos - pose.body_pos, axis=-1))
         broke = (fall(pose, reference) | strayed(pose, reference)).astype(jnp.float32)
@@ -62,11 +62,11 @@ def measure(robot: Robot, settings: ObservationSettings) -> episodes.Measure:
 
 
 def run(
-    robot: Robot, env: Env, engine: Engine, learn: LearnSettings, observations: ObservationSettings,
+    robot: Robot, layout: Layout, env: Env, engine: Engine, learn: LearnSettings, observations: ObservationSettings,
     agent: ActorCritic, motion: Motion, random: int, seed: int,
 ) -> Results:  # fmt: skip
     """Mode actions from the start of every clip and from `random` random phases, all at once, each to its first end."""
-    follow = measure(robot, observations)
+    follow = measure(robot, layout, observations)
     whole = episodes.make(env, engine, learn, follow)
 
     def program(agent: ActorCritic, motion: Motion, keys: jax.Array, clip: jax.Array, start: jax.Array):

@@ -20,7 +20,7 @@ from mimicjax.learn.actor_critic import ActorCritic
 from mimicjax.motion.reference import Motion, poses_at
 from mimicjax.robot import kinematics
 from mimicjax.run import rollout
-from mimicjax.types import Array, Engine, EnvState, Pose, Robot
+from mimicjax.types import Array, Engine, EnvState, Layout, Pose, Robot
 
 CHUNK = 5  # control steps of one call of the program: often enough for a progress bar, seldom enough to cost nothing
 WARP_BYTES = 400_000  # of an environment in mjx-warp, which allocates outside the compiled program
@@ -71,10 +71,14 @@ def wrench_at(plan: Plan, heading: Array, step: Array, onset: int, bodies: int) 
     return mine[:, :, None] * (share[:, None] * turned)[:, None]
 
 
-def _seen(robot: Robot, fall: terminations.Failure, before: EnvState, after: EnvState, ctrl: Array, reference: Pose):
+def _seen(
+    robot: Robot, layout: Layout, fall: terminations.Failure, before: EnvState, after: EnvState, ctrl: Array,
+    reference: Pose,
+) -> Curves:  # fmt: skip
     """One environment after a control step -> Curves of scalars."""
-    pose = kinematics.pose_of(robot, after.physics.qpos, after.physics.qvel)
-    old = kinematics.pose_of(robot, before.physics.qpos, before.physics.qvel)
+    old, pose = (
+        kinematics.pose_of(robot, *layout.of_robot(state.physics.qpos, state.physics.qvel)) for state in (before, after)
+    )
     targets = ctrl.reshape(-1, robot.num_dofs)  # of every substep, or one for all
     torque = jnp.maximum(jnp.abs(joint_torque(robot, targets[0], old)), jnp.abs(joint_torque(robot, targets[-1], pose)))
     up = rotation.rotate(pose.root_quat, jnp.asarray([0.0, 0.0, 1.0]))[2]
@@ -87,12 +91,13 @@ def _seen(robot: Robot, fall: terminations.Failure, before: EnvState, after: Env
     )  # fmt: skip
 
 
-def step_of(robot: Robot, env: Env, engine: Engine, learn: LearnSettings, bodies: int, onset: int) -> Callable:
+def step_of(robot: Robot, layout: Layout, env: Env, engine: Engine, learn: LearnSettings, onset: int) -> Callable:
     """The function (agent, motion, plan, carry) -> (carry, Curves [B]): one control step in which nobody begins anew."""
-    fall = terminations.fall(robot)
+    fall, bodies = terminations.fall(robot, layout.ground), len(layout.wrench_bodies)
 
     def one(agent: ActorCritic, motion: Motion, plan: Plan, carry: Carry) -> tuple[Carry, Curves]:
-        heading = jnp.where(carry.step == onset, rotation.heading_quat(carry.env.physics.qpos[:, 3:7]), carry.heading)
+        qpos, _ = layout.of_robot(carry.env.physics.qpos, carry.env.physics.qvel)
+        heading = jnp.where(carry.step == onset, rotation.heading_quat(qpos[:, 3:7]), carry.heading)
         before, ctrl, _ = env.before(motion, carry.env, actor_critic.mode(agent, learn, carry.obs))
         wrench = wrench_at(plan, heading, carry.step, onset, bodies)
         moved = before._replace(physics=engine.step(before.physics, ctrl, wrench, before.variant))
@@ -100,18 +105,21 @@ def step_of(robot: Robot, env: Env, engine: Engine, learn: LearnSettings, bodies
         # env gives those that ended a new start, which is not taken: an episode of a sweep ends with its time
         after = ended._replace(step=before.step + 1, clip=before.clip, start=before.start)
         reference = poses_at(robot, motion, after.clip, after.start + env.dt * after.step.astype(jnp.float32))
-        rows = jax.vmap(lambda *each: _seen(robot, fall, *each))(before, after, ctrl, reference)
+        rows = jax.vmap(lambda *each: _seen(robot, layout, fall, *each))(before, after, ctrl, reference)
         return Carry(after, step.last_obs, heading, carry.step + 1), rows
 
     return one
 
 
 def program(
-    robot: Robot, env: Env, engine: Engine, learn: LearnSettings, bodies: int, onset: int,
+    robot: Robot, layout: Layout, env: Env, engine: Engine, learn: LearnSettings, onset: int,
     agent: ActorCritic, motion: Motion, plan: Plan, seed: int,
 ) -> Program:  # fmt: skip
-    """Compile a sweep for as many episodes as `plan` has. onset: the control step in which pushes begin."""
-    one = step_of(robot, env, engine, learn, bodies, onset)
+    """Compile a sweep for as many episodes as `plan` has.
+
+    layout: of the engine's scene; its wrench bodies are the plan's bodies. onset: the control step in which pushes begin.
+    """
+    one = step_of(robot, layout, env, engine, learn, onset)
 
     def begin(motion: Motion, keys: jax.Array, plan: Plan) -> Carry:
         state, obs = rollout.begin(env, engine, motion, keys, jnp.asarray(plan.clip), jnp.asarray(plan.start))
