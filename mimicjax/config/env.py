@@ -27,7 +27,7 @@ class ActionSettings:
 class ObservationSettings:
     """What actor and critic see."""
 
-    terms: list[Literal["character", "phase", "target"]] = key(["character", "target"], "observation terms, in order")
+    terms: list[str] = key(["character", "target"], "observation terms, in order")
     frame: Literal["global", "heading"] = key("global", "axes of observations (MimicKit's global_obs)")
     root_height: bool = key(True, "include heights (MimicKit's root_height_obs)")
     joints: Literal["rotation", "angle"] = key(
@@ -58,12 +58,15 @@ def _deepmimic_rewards() -> dict[str, RewardSettings]:
 
 @dataclasses.dataclass(frozen=True)
 class TerminationSettings:
-    """When an episode ends before its time."""
+    """One way to fail before an episode's time."""
 
-    early: bool = key(True, "end failed episodes at once (MimicKit's enable_early_termination)")
-    fall: bool = key(True, "fail when a body that is no contact body touches the ground")
-    pose: bool = key(True, "fail when a body is farther than pose_distance from the reference")
-    pose_distance: float = key(1.0, "metres (MimicKit's pose_termination_dist)", above=0.0)
+    limit: float = key(
+        0.0, "fall: height m of a body that may not touch the ground; pose: distance m of a body from the reference"
+    )
+
+
+def _terminations() -> dict[str, TerminationSettings]:
+    return {"fall": TerminationSettings(), "pose": TerminationSettings(1.0)}  # MimicKit's pose_termination_dist
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +81,8 @@ class EnvSettings:
     action: ActionSettings = key(ActionSettings, "")
     observations: ObservationSettings = key(ObservationSettings, "")
     rewards: dict[str, RewardSettings] = key(_deepmimic_rewards(), "reward terms; null removes an inherited one")
-    terminations: TerminationSettings = key(TerminationSettings, "")
+    early_termination: bool = key(True, "end failed episodes at once (MimicKit's enable_early_termination)")
+    terminations: dict[str, TerminationSettings] = key(_terminations(), "ways to fail; null removes an inherited one")
     enable_random_force: bool = key(False, "random forces by the four keys here; more is under disturb")
     random_force_scale: list[float] = key(
         [50.0, 50.0, 50.0], "largest N along each world axis, each drawn by itself", low=0.0

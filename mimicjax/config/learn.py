@@ -32,7 +32,7 @@ class StdSettings:
     end_pushed: float | None = key(
         None, "annealed: last value in environments that are pushed (disturb.quiet), null: as end", above=0.0
     )
-    anneal_iterations: int = key(200, "annealed: successful iterations from begin to end", low=1)
+    anneal_samples: float = key(8e5, "annealed: samples of successful iterations from begin to end", above=0.0)
     success_length: float = key(
         150.0, "annealed: control steps between failures that make an iteration successful", above=0.0
     )
@@ -55,7 +55,7 @@ class DiscSettings:
 class LearnSettings:
     """Networks and updates; names and defaults are MimicKit's where the idea is the same."""
 
-    algorithm: Literal["DeepMimic", "ADD"] = key("DeepMimic", "row of the algorithm table (learn/algorithms.py)")
+    algorithm: str = key("DeepMimic", "row of the algorithm table (learn/algorithms.py)")
     steps_per_iter: int = key(32, "control steps of a rollout", low=1)
     discount: float = key(0.99, "discount factor", low=0.0, high=1.0)
     td_lambda: float = key(0.95, "lambda of the TD(lambda) targets", low=0.0, high=1.0)

@@ -152,6 +152,6 @@ def part_names(scope: Scope) -> list[str]:
     return list(dict.fromkeys(part.name for make_term in TERMS.values() for part in make_term(scope).parts))
 
 
-def reflection(robot: Robot, term: Term) -> Reflection:
-    """Of what a term sees. Raises UserError for a robot without symmetry, and for a part without mirror image."""
-    return symmetry.join([part.mirror(robot) for part in term.parts if part.size])
+def reflection(robot: Robot, parts: tuple[Part, ...]) -> Reflection:
+    """Of what these parts hold. Raises UserError for a robot without symmetry, and for a part without mirror image."""
+    return symmetry.join([part.mirror(robot) for part in parts if part.size])
