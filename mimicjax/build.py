@@ -223,7 +223,7 @@ def restore(folder: Path, *, engine: str | None = None, motion: str | None = Non
         notes.append(f"the files of robot {settings.robot} have changed since the run was trained")
     if not motion and here["motion_hash"] != saved.get("motion_hash"):
         notes.append(f"the motion {settings.motion} has changed since the run was trained")
-    return Restored(there, policy(there), agent, number, saved, tuple(notes))
+    return Restored(folder, there, policy(there), agent, number, saved, tuple(notes))
 
 
 def training(of: World) -> Training:

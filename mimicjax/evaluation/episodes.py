@@ -36,6 +36,13 @@ class _Progress(NamedTuple):
 Measure = Callable[[Motion, rollout.Moment], dict[str, Array]]  # name -> [E]
 
 
+def mode_step(
+    env: Env, engine: Engine, settings: LearnSettings, agent: ActorCritic, motion: Motion, state: EnvState, obs: Any
+) -> tuple[rollout.Moment, EnvState, Step]:
+    """One control step of all environments with the policy's mode actions; those that end begin anew."""
+    return rollout.watched_step(env, engine, motion, state, actor_critic.mode(agent, settings, obs))
+
+
 def make(env: Env, engine: Engine, settings: LearnSettings, measure: Measure | None = None) -> Callable[..., Episodes]:
     """The function (agent, motion, keys [E], clip [E], start [E]) -> Episodes; it may be compiled.
 
@@ -45,31 +52,39 @@ def make(env: Env, engine: Engine, settings: LearnSettings, measure: Measure | N
     def advance(
         agent: ActorCritic, motion: Motion, state: EnvState, obs: Any
     ) -> tuple[EnvState, Step, dict[str, Array]]:
-        moment, state, step = rollout.watched_step(env, engine, motion, state, actor_critic.mode(agent, settings, obs))
-        found = {k: v for k, v in step.diagnostics.items() if k.endswith("_Err")}
-        return state, step, found | (measure(motion, moment) if measure else {})
+        moment, state, step = mode_step(env, engine, settings, agent, motion, state, obs)
+        errors = {name: values for name, values in step.diagnostics.items() if name.endswith("_Err")}
+        return state, step, errors | (measure(motion, moment) if measure else {})
 
     def run(agent: ActorCritic, motion: Motion, keys: jax.Array, clip: jax.Array, start: jax.Array) -> Episodes:
         state, obs = rollout.begin(env, engine, motion, keys, clip, start)
         shape = jax.eval_shape(lambda s, o: advance(agent, motion, s, o)[2], state, obs)
-        zeros = {k: jnp.zeros(v.shape) for k, v in shape.items()}
+        zeros = {name: jnp.zeros(values.shape) for name, values in shape.items()}
         count = len(clip)
-        empty = Episodes(jnp.zeros(count, jnp.int32), jnp.zeros(count), jnp.zeros(count, jnp.int8), zeros, zeros)
+        empty = Episodes(
+            length=jnp.zeros(count, jnp.int32),
+            total=jnp.zeros(count),
+            done=jnp.zeros(count, jnp.int8),
+            errors=zeros,
+            worst=zeros,
+        )
 
-        def one(carry: _Progress) -> _Progress:
-            state, step, found = advance(agent, motion, carry.env, carry.obs)
+        def step_all(carry: _Progress) -> _Progress:
+            state, step, errors = advance(agent, motion, carry.env, carry.obs)
             alive, old = carry.alive, carry.results
-            found = {k: jnp.where(alive, v, 0.0) for k, v in found.items()}
+            errors = {name: jnp.where(alive, values, 0.0) for name, values in errors.items()}
             results = Episodes(
-                old.length + alive, old.total + jnp.where(alive, step.reward, 0.0),
-                jnp.where(alive, step.done, old.done), {k: old.errors[k] + v for k, v in found.items()},
-                {k: jnp.maximum(old.worst[k], v) for k, v in found.items()},
-            )  # fmt: skip
+                length=old.length + alive,
+                total=old.total + jnp.where(alive, step.reward, 0.0),
+                done=jnp.where(alive, step.done, old.done),
+                errors={name: old.errors[name] + values for name, values in errors.items()},
+                worst={name: jnp.maximum(old.worst[name], values) for name, values in errors.items()},
+            )
             return _Progress(state, step.obs, alive & (step.done == RUNNING), results)
 
-        begun = _Progress(state, obs, jnp.ones(count, bool), empty)
-        results = jax.lax.while_loop(lambda carry: jnp.any(carry.alive), one, begun).results
-        errors = {k: v / jnp.maximum(results.length, 1) for k, v in results.errors.items()}
+        first = _Progress(state, obs, jnp.ones(count, bool), empty)
+        results = jax.lax.while_loop(lambda carry: jnp.any(carry.alive), step_all, first).results
+        errors = {name: sums / jnp.maximum(results.length, 1) for name, sums in results.errors.items()}
         return results._replace(errors=errors)
 
     return run
@@ -87,15 +102,12 @@ def record(
         state, obs = rollout.begin(env, engine, motion, key[None], clip[None], start[None])
         first = state.physics.qpos[0], reference(motion, clip[None], start[None])[0]
 
-        def one(carry: tuple[EnvState, Any], _: None):
-            state, obs = carry
-            moment, state, step = rollout.watched_step(
-                env, engine, motion, state, actor_critic.mode(agent, settings, obs)
-            )
+        def step_once(carry: tuple[EnvState, Any], _: None):
+            moment, state, step = mode_step(env, engine, settings, agent, motion, *carry)
             rows = moment.physics.qpos[0], reference(motion, moment.clip, moment.time)[0]
             return (state, step.obs), (*rows, step.done[0])
 
-        _, (qpos, other, done) = jax.lax.scan(one, (state, obs), None, length=env.episode_steps)
+        _, (qpos, other, done) = jax.lax.scan(step_once, (state, obs), None, length=env.episode_steps)
         last = jnp.argmax(done != RUNNING)  # every episode ends: its time is up in the last row
         qpos, other = jnp.concatenate([first[0][None], qpos]), jnp.concatenate([first[1][None], other])
         return Recording(qpos, other, (last + 1).astype(jnp.int32), done[last])

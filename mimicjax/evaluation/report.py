@@ -14,9 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mimicjax.config.settings import LearnSettings, ObservationSettings
+from mimicjax.config.settings import ObservationSettings
 from mimicjax.env import terminations
-from mimicjax.env.env import Env
 from mimicjax.errors import UserError
 from mimicjax.evaluation import episodes, metrics
 from mimicjax.evaluation.metrics import FROM, Group, Results
@@ -25,7 +24,8 @@ from mimicjax.learn.actor_critic import ActorCritic
 from mimicjax.motion.reference import Motion, clips_of, poses_at
 from mimicjax.robot import kinematics
 from mimicjax.run import rollout
-from mimicjax.types import WRAP, Array, Engine, Layout, Robot
+from mimicjax.types import WRAP, Array, Engine, Robot
+from mimicjax.world import World
 
 FORMAT_VERSION = 1
 RULE_DISTANCE = 1.0  # m, MimicKit's pose_termination_dist
@@ -50,51 +50,62 @@ def measure(robot: Robot, layout: Layout, settings: ObservationSettings) -> epis
     """What evaluation follows at every step, beside what training does: (motion, moment) -> name -> [E]."""
     fall, strayed = terminations.fall(robot, layout.ground), terminations.strayed(robot, settings, RULE_DISTANCE)
 
-    def one(motion: Motion, moment: rollout.Moment) -> dict[str, Array]:
-        pose = kinematics.pose_of(robot, *layout.of_robot(moment.physics.qpos, moment.physics.qvel))
+    def measure_one(motion: Motion, moment: rollout.Moment) -> dict[str, Array]:
+        pose = kinematics.pose_of(robot, moment.physics.qpos, moment.physics.qvel)
         reference = poses_at(robot, motion, moment.clip, moment.time)
         distance = jnp.mean(jnp.linalg.norm(reference.body_pos - pose.body_pos, axis=-1))
         broke = (fall(pose, reference) | strayed(pose, reference)).astype(jnp.float32)
         errors = terminations.tracking_errors(pose, reference)
         return {**errors, "global_error": distance, "broke_rule": broke}
 
-    return lambda motion, moment: jax.vmap(lambda each: one(motion, each))(moment)
+    return lambda motion, moment: jax.vmap(lambda each: measure_one(motion, each))(moment)
 
 
-def run(
-    robot: Robot, layout: Layout, env: Env, engine: Engine, learn: LearnSettings, observations: ObservationSettings,
-    agent: ActorCritic, motion: Motion, random: int, seed: int,
-) -> Results:  # fmt: skip
-    """Mode actions from the start of every clip and from `random` random phases, all at once, each to its first end."""
-    follow = measure(robot, layout, observations)
-    whole = episodes.make(env, engine, learn, follow)
+def run(world: World, engine: Engine, agent: ActorCritic, random: int, seed: int) -> Results:
+    """Mode actions from the start of every clip and from `random` random phases, all at once, each to its first end.
+
+    engine: for as many environments as the world has clips and random phases together.
+    """
+    env, settings = world.test_env, world.settings
+    follow = measure(world.robot, settings.env.observations)
+    whole = episodes.make(env, engine, settings.learn, follow)
 
     def program(agent: ActorCritic, motion: Motion, keys: jax.Array, clip: jax.Array, start: jax.Array):
         state, _ = rollout.begin(env, engine, motion, keys, clip, start)
         return whole(agent, motion, keys, clip, start), follow(motion, rollout.Moment(state.physics, clip, start))
 
-    clips = jax.device_get(clips_of(motion))
+    clips = jax.device_get(clips_of(world.motion))
     clip, start, origin = cases(np.asarray(clips.duration, np.float64), random, seed)
     keys = jax.random.split(jax.random.key(seed), len(clip))
-    found, first = jax.device_get(jax.jit(program)(agent, motion, keys, jnp.asarray(clip), jnp.asarray(start)))
+    outputs = jax.jit(program)(agent, world.motion, keys, jnp.asarray(clip), jnp.asarray(start))
+    episode, first = jax.device_get(outputs)
     left = np.ceil((clips.duration[clip] - start) / env.dt - 1e-3)
     limit = np.where(clips.loop[clip] == WRAP, env.episode_steps, np.clip(left, 1, env.episode_steps))
     return Results(
-        clip, start, origin, found.length, limit.astype(int), found.done, found.total,
-        {name: found.errors[name] for name in metrics.ERRORS}, {name: first[name] for name in metrics.ERRORS},
-        found.errors["global_error"], found.worst["global_error"], found.worst["broke_rule"] > 0,
-    )  # fmt: skip
+        clip=clip,
+        start=start,
+        origin=origin,
+        length=episode.length,
+        limit=limit.astype(int),
+        done=episode.done,
+        total=episode.total,
+        mean_error={name: episode.errors[name] for name in metrics.ERRORS},
+        first_error={name: first[name] for name in metrics.ERRORS},
+        global_error=episode.errors["global_error"],
+        worst_error=episode.worst["global_error"],
+        broke_rule=episode.worst["broke_rule"] > 0,
+    )
 
 
 def report(results: Results, names: Sequence[str], facts: Mapping[str, Any]) -> dict[str, Any]:
     """All of an evaluation as JSON data. facts: what was evaluated, where and with what."""
-    found = list(metrics.groups(results, tuple(names)))
+    groups = list(metrics.groups(results, tuple(names)))
     when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {
         "format_version": FORMAT_VERSION, **facts, "time": when,
         "confidence": metrics.CONFIDENCE, "units": metrics.UNITS,
-        "overall": {group.origin: _plain(group) for group in found if group.clip is None},
-        "clips": {name: {g.origin: _plain(g) for g in found if g.clip == name} for name in names},
+        "overall": {group.origin: _plain(group) for group in groups if group.clip is None},
+        "clips": {name: {g.origin: _plain(g) for g in groups if g.clip == name} for name in names},
         "episodes": list(_episodes(results, names)),
     }  # fmt: skip
 
@@ -141,9 +152,9 @@ def _table(data: Mapping[str, Any]) -> str:
     groups = [("", data["overall"]), *data["clips"].items()]
     rows = []
     for clip, origins in groups:
-        for origin, found in origins.items():
-            row = {**about, "clip": clip, "from": origin, "episodes": found["episodes"]}
-            for name, estimate in found.items():
+        for origin, figures in origins.items():
+            row = {**about, "clip": clip, "from": origin, "episodes": figures["episodes"]}
+            for name, estimate in figures.items():
                 if name != "episodes":
                     row |= {name: estimate["value"], f"{name}_low": estimate["low"], f"{name}_high": estimate["high"]}
             rows.append(row)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-if sys.platform == "linux" and not os.environ.get("DISPLAY"):
-    os.environ.setdefault("MUJOCO_GL", "egl")  # read when mujoco is imported
-
 from mimicjax import commands
-from mimicjax.draw.view import view
+from mimicjax.draw import view
 from mimicjax.errors import UserError
 from mimicjax.evaluation.progress import watched
 from mimicjax.motion.check import Figure, check
@@ -93,13 +89,13 @@ def _within(figures: Mapping[str, Figure]) -> bool:
 
 
 def _view(args: argparse.Namespace) -> int:
+    view.check(args.out)
     robot, name = load(args.robot), args.motions[0]
     clip, *others = load_motions(name, robot)
     if others:
         names = ", ".join(c.name for c in (clip, *others))
         raise UserError(f"{name}: is a set of {1 + len(others)} clips; view one of them: {names}")
-    watch = lambda times: watched(times, "frames", sys.stderr)  # noqa: E731
-    view(robot, clip, args.out, watch)
+    view.write(robot, clip, args.out, lambda times: watched(times, "frames", sys.stderr))
     print(args.out)
     return 0
 

@@ -17,7 +17,7 @@ from mimicjax import config, files
 from mimicjax.config.settings import RunSettings
 from mimicjax.errors import UserError
 from mimicjax.run import checkpoint, push_log
-from mimicjax.run.display import Display
+from mimicjax.run.display import Display, Extent
 from mimicjax.run.interrupt import Interrupt
 from mimicjax.run.log import Logger
 from mimicjax.run.rollout import is_largest, is_sum
@@ -105,11 +105,11 @@ def _train(training: Training, out: Path, resume: bool, notes: tuple[str, ...]) 
     per = settings.learn.steps_per_iter * settings.num_envs
     done = int(state.iteration)
     clock = Clock(facts["hours"])
-    budget = (settings.max_samples or None, settings.max_minutes or None, settings.max_iterations or None)
+    budget = Extent(settings.max_samples, settings.max_minutes, settings.max_iterations)
     keep = settings.keep
     with (
         Logger(out, done * per if resume else None, curves=keep.curves) as log,
-        Display(*budget, samples=done * per, minutes=clock.hours() * 60, iteration=done) as display,
+        Display(budget, Extent(done * per, clock.hours() * 60, done)) as display,
         Interrupt(display.message) as interrupt,
     ):
         for note in notes:
