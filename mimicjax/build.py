@@ -23,6 +23,7 @@ from mimicjax.env.env import Env
 from mimicjax.env.view import Scope
 from mimicjax.errors import UserError
 from mimicjax.evaluation import episodes
+from mimicjax.evaluation.episodes import Player
 from mimicjax.evaluation.restored import Restored, settings_of
 from mimicjax.learn import actor_critic, algorithms
 from mimicjax.learn.sockets import Agent, Mirror, Policy, Spec
@@ -66,16 +67,27 @@ def world(settings: RunSettings, furnish: Sequence[Furnish] = ()) -> World:
     steps = table.divisions(robot, packed, dt, TABLE_BYTES.get(kind, 1 << 30))
     motion = table.tabulate(robot, packed, dt, steps) if steps else packed
     there = scene.build(robot, settings.engine, push_profiles.wrench_bodies(robot, _profiles(settings)), furnish)
-    env, test_env = _environments(settings, there)
-    return World(settings, robot, there, clips, motion, env, test_env, cores, tuple(notes))
+    scope = Scope(robot, settings.env, there.layout, dt)
+    env, test_env = _environments(settings, there, scope)
+    return World(
+        settings=settings,
+        robot=robot,
+        scene=there,
+        scope=scope,
+        clips=clips,
+        motion=motion,
+        env=env,
+        test_env=test_env,
+        devices=cores,
+        notes=tuple(notes),
+    )
 
 
-def _environments(settings: RunSettings, there: Scene) -> tuple[Env, Env]:
+def _environments(settings: RunSettings, there: Scene, scope: Scope) -> tuple[Env, Env]:
     """(env of training, env of tests: the same on the model as given, without pushes or noise)."""
     engine, randomize, disturb = settings.engine, settings.randomize, settings.disturb
     if randomize.models:  # before anything is compiled
         randomisation.check(there, randomize)
-    scope = Scope(there.robot, settings.env, there.layout, 1.0 / engine.control_freq)
     views = [model.needs for model in algorithms.of(settings.learn.algorithm).reward_models]
     pushes = disturbances.make(scope, _profiles(settings), settings.num_envs, disturb.observe, disturb.quiet)
     test_env = environment.make(scope)
@@ -141,9 +153,7 @@ def parts(of: World) -> Parts:
     per_device = settings.num_envs // count
     algorithm = algorithms.of(settings.learn.algorithm)
     views = sizes(of).views
-    models = [
-        maker.make(settings.learn, views[maker.needs], per_device, count) for maker in algorithm.reward_models
-    ]
+    models = [maker.make(settings.learn, views[maker.needs], per_device, count) for maker in algorithm.reward_models]
     return Parts(
         env=of.env,
         engine=engine(of, per_device, True),
@@ -231,7 +241,7 @@ def training(of: World) -> Training:
     settings, whole = of.settings, parts(of)
     chunk, place = devices.compiled(whole, of.devices)
     count = settings.keep.test_episodes
-    run = episodes.make(of.test_env, engine(of, count), whole.policy)
+    run = episodes.make(Player(of.test_env, engine(of, count), whole.policy))
 
     def test(agent: Agent, motion: Motion, key: jax.Array) -> Episodes:
         keys = jax.random.split(key, count)

@@ -78,7 +78,7 @@ def run(argv: Sequence[str]) -> int:
     count = len(names) + options.episodes
     print(f"{options.run}, checkpoint {restored.step}: {count} episodes on {world.settings.engine.name}", flush=True)
     engine = engine_for(restored, count)
-    results = report.run(world, engine, restored.agent, options.episodes, options.seed)
+    results = report.run(restored, engine, options.episodes, options.seed)
     data = report.report(results, names, describe(restored, options.seed))
     console = commands.console()
     console.print(table.overall(data))

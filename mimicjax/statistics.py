@@ -70,7 +70,7 @@ def merge(a: Statistics, b: Statistics) -> Statistics:
     """Both together; the same names in both."""
 
     def pair(x: Statistic, y: Statistic) -> Statistic:
-        if isinstance(x, Largest):
+        if isinstance(x, Largest) and isinstance(y, Largest):
             return Largest(jnp.maximum(x.value, y.value))
         return jax.tree.map(jnp.add, x, y)
 
@@ -88,7 +88,9 @@ def nothing(like: Statistics) -> Statistics:
 def along(stats: Statistics) -> Statistics:
     """Of all entries of a leading axis, such as the steps of a scan, together."""
     return {
-        name: Largest(jnp.max(x.value, axis=0)) if isinstance(x, Largest) else jax.tree.map(lambda v: jnp.sum(v, axis=0), x)
+        name: Largest(jnp.max(x.value, axis=0))
+        if isinstance(x, Largest)
+        else jax.tree.map(lambda v: jnp.sum(v, axis=0), x)
         for name, x in stats.items()
     }
 

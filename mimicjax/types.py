@@ -211,8 +211,8 @@ class Engine(NamedTuple):
 class EnvState(NamedTuple):
     """What the environments remember between control steps."""
 
-    physics: Physics
-    key: Array  # [B] random keys, one per environment
+    physics: Any  # Physics; () where a reset leaves it alone, as the key
+    key: Any  # [B] random keys, one per environment
     step: Array  # [B] int32, control steps since the reset
     clip: Array  # [B] int32
     start: Array  # [B] s, clip time at the reset
@@ -246,7 +246,7 @@ class Rollout(NamedTuple):
     obs: dict[str, Array]  # block -> [T,B,size], what the action was chosen from
     last_obs: dict[str, Array]  # block -> [B,size], what comes next
     memory: Any  # [T,B,...], the policy's own state when it acted
-    pushed: Array  # [B] float32, 1 in environments that may be pushed
+    pushed: Any  # [B] float32, 1 in environments that may be pushed
     action: Array  # [T,B,A] normalised
     log_prob: Array  # [T,B]
     sampled: Array  # [T,B] bool, the action was sampled (not the mode) and physics held

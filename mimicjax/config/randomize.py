@@ -78,7 +78,9 @@ class RandomizeSettings:
         {}, "half-width of uniform noise on a part of the actor's observation, drawn at every step", low=0.0
     )
     bias: dict[str, float] = key(
-        {}, "standard deviation of an offset of such a part, drawn for an episode; the critic sees all as it is", low=0.0
+        {},
+        "standard deviation of an offset of such a part, drawn for an episode; the critic sees all as it is",
+        low=0.0,
     )
     start: StartSettings = key(StartSettings, "")
 

@@ -17,7 +17,7 @@ from mimicjax.env import discriminator, episode, observations, randomisation, re
 from mimicjax.env.disturbances import Disturbances
 from mimicjax.env.episode import Parts
 from mimicjax.env.task import Task
-from mimicjax.env.view import Part, Scope, Term, View, join
+from mimicjax.env.view import Part, Scope, View, join
 from mimicjax.motion.reference import Motion, clips_of, poses_at
 from mimicjax.robot import actuation, kinematics
 from mimicjax.types import FAILED, RUNNING, SUCCEEDED, TIME_UP, WRAP, Array, EnvState, Physics, Step
@@ -41,6 +41,8 @@ class Env(NamedTuple):
     before: Callable[[Motion, EnvState, Array], tuple[EnvState, Array, Array]]
     # (motion, state with the new physics) -> (state, step, start of the environments that ended)
     after: Callable[[Motion, EnvState], tuple[EnvState, Step, Start]]
+    # the same without resets: (motion, state with the new physics) -> (state in which every episode goes on, step)
+    advance: Callable[[Motion, EnvState], tuple[EnvState, Step]]
     pushed: Callable[[EnvState], Array]  # -> [B] float32, 1 in environments that may be pushed
     # (name in discriminator.VIEWS, motion, keys [n]) -> [n,size]: what reward models see of clips drawn as at a reset
     demonstrate: Callable[[str, Motion, Array], Array]
@@ -203,6 +205,28 @@ def _renew(parts: Parts, motion: Motion, ended: _Ended) -> _Fresh:
     return _Fresh(fresh, obs, begun.qpos, begun.qvel)
 
 
+def _step(parts: Parts, before: EnvState, advanced: _Advanced) -> Step:
+    """Over the batch: what the control step gives the learner, as if no episode had ended."""
+    return Step(
+        obs=advanced.obs,
+        last_obs=advanced.obs,
+        reward=advanced.reward,
+        done=advanced.done,
+        views=advanced.views,
+        unstable=advanced.state.physics.unstable,
+        terms=advanced.terms,
+        errors=advanced.errors,
+        episode_length=advanced.state.step,
+        episode_return=advanced.state.reward_sum,
+        statistics=parts.disturb.statistics(before.push, advanced.done) if parts.disturb else {},
+    )
+
+
+def _advance_all(parts: Parts, motion: Motion, state: EnvState) -> tuple[EnvState, Step]:
+    advanced = jax.vmap(lambda each: _advance(parts, motion, each))(state)
+    return advanced.state, _step(parts, state, advanced)
+
+
 def _after(parts: Parts, motion: Motion, state: EnvState) -> tuple[EnvState, Step, Start]:
     """Over the batch: the control step of every environment, then the resets of those that ended."""
     advanced = jax.vmap(lambda each: _advance(parts, motion, each))(state)
@@ -213,21 +237,9 @@ def _after(parts: Parts, motion: Motion, state: EnvState) -> tuple[EnvState, Ste
         _Fresh(after._replace(physics=(), key=()), advanced.obs, after.physics.qpos, after.physics.qvel),
         jax.vmap(lambda ended: _renew(parts, motion, ended)),
     )
-    step = Step(
-        obs=fresh.obs,
-        last_obs=advanced.obs,
-        reward=advanced.reward,
-        done=advanced.done,
-        views=advanced.views,
-        unstable=after.physics.unstable,
-        terms=advanced.terms,
-        errors=advanced.errors,
-        episode_length=after.step,
-        episode_return=after.reward_sum,
-        statistics=parts.disturb.statistics(state.push, advanced.done) if parts.disturb else {},
-    )
-    state = fresh.state._replace(physics=after.physics, key=after.key)
-    return state, step, Start(over, fresh.qpos, fresh.qvel)
+    step = _step(parts, state, advanced)._replace(obs=fresh.obs)
+    begun = fresh.state._replace(physics=after.physics, key=after.key)
+    return begun, step, Start(over, fresh.qpos, fresh.qvel)
 
 
 def _demonstrate(parts: Parts, name: str, motion: Motion, key: Array) -> Array:
@@ -284,6 +296,7 @@ def make(
         draw=mapped(episode.draw),
         before=mapped(_before),
         after=lambda motion, state: _after(parts, motion, state),
+        advance=lambda motion, state: _advance_all(parts, motion, state),
         pushed=lambda state: state.push.pushed if disturb else jnp.zeros(state.step.shape),
         demonstrate=lambda name, motion, keys: jax.vmap(lambda key: _demonstrate(parts, name, motion, key))(keys),
         **_blocks(parts),

@@ -17,7 +17,8 @@ from mimicjax.types import Array
 SHARE = 16  # environments for each one of a block; a block of 8 of 128 took a tenth of the time of all
 SMALLEST = 8
 
-Source, Target = TypeVar("Source"), TypeVar("Target")
+Source = TypeVar("Source")
+Target = TypeVar("Target")
 
 
 def renew(ended: Array, source: Source, target: Target, begin: Callable[[Source], Target]) -> Target:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -27,10 +27,26 @@ class View(NamedTuple):
     reference: Pose  # the clip at the same moment
     targets: Pose  # [S,...] the clip at the coming control steps
     phase: Array  # [] phase of the clip in [0, 1]
-    history: Pose | tuple[()]  # [K,...] the robot's last poses, the oldest first and the last one now; () if nobody asks
+    history: (
+        Pose | tuple[()]
+    )  # [K,...] the robot's last poses, the oldest first and the last one now; () if nobody asks
     objects: dict[str, ObjectState]  # by name
     task: Any  # the task's state; () without
     push: Any  # disturbances.PushState; () without
+
+    @staticmethod
+    def of(pose: Pose, reference: Pose) -> View:
+        """Robot and clip at the same moment and nothing else, for errors and failures."""
+        return View(
+            pose=pose,
+            reference=reference,
+            targets=reference,
+            phase=jnp.float32(0),
+            history=(),
+            objects={},
+            task=(),
+            push=(),
+        )
 
 
 class Scope(NamedTuple):
@@ -58,11 +74,11 @@ class Term(NamedTuple):
     history: int = 0  # poses it wants in View.history
 
 
-def join(terms: tuple[Term, ...] | list[Term]) -> Term:
+def join(terms: Sequence[Term]) -> Term:
     """All terms as one, one after the other."""
     return Term(
         tuple(part for term in terms for part in term.parts),
-        lambda view: jnp.concatenate([term.see(view) for term in terms]) if len(terms) > 1 else terms[0].see(view),
+        lambda view: jnp.concatenate([term.see(view) for term in terms]),
         max((term.history for term in terms), default=0),
     )
 

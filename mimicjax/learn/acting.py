@@ -26,9 +26,7 @@ def prepare(agent: Agent, obs: Blocks) -> dict[str, Array]:
     return {name: normalizers.normalize(agent.norm[name], block) for name, block in obs.items()}
 
 
-def act(
-    policy: Policy, agent: Agent, obs: Blocks, memory: Any, keys: Array, explore: Array, pushed: Array
-) -> Decision:
+def act(policy: Policy, agent: Agent, obs: Blocks, memory: Any, keys: Array, explore: Array, pushed: Array) -> Decision:
     """Actions in B environments, a key [B] for each: sampled with probability `explore` [], else the mode.
 
     pushed: [B] float32, 1 where the environment may be pushed.

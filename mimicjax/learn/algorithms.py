@@ -18,7 +18,5 @@ ALGORITHMS = {
 def of(name: str) -> Algorithm:
     """The row of a name. Raises UserError for another."""
     if name not in ALGORITHMS:
-        raise UserError(
-            f"learn.algorithm: given {name!r}, allowed: {', '.join(ALGORITHMS)}{nearest(name, ALGORITHMS)}"
-        )
+        raise UserError(f"learn.algorithm: given {name!r}, allowed: {', '.join(ALGORITHMS)}{nearest(name, ALGORITHMS)}")
     return ALGORITHMS[name]

@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec
 
 from mimicjax.config.settings import LearnSettings
 from mimicjax.errors import UserError
-from mimicjax.learn import losses, minibatch, networks, normalizers, optimizers, replay
+from mimicjax.learn import losses, minibatch, networks, optimizers, replay
 from mimicjax.learn.minibatch import Fit
 from mimicjax.statistics import Statistics
 from mimicjax.types import Array, Rollout

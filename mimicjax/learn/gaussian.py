@@ -51,7 +51,7 @@ def _spread(settings: LearnSettings, agent: Agent, pushed: Array, actions: int) 
 
 
 def _see(blocks: Blocks, names: tuple[str, ...]) -> Array:
-    return jnp.concatenate([blocks[name] for name in names], axis=-1) if len(names) > 1 else blocks[names[0]]
+    return jnp.concatenate([blocks[name] for name in names], axis=-1)
 
 
 def _reflect(mirror: Mirror, blocks: Blocks, names: tuple[str, ...]) -> dict[str, Array]:
@@ -71,7 +71,7 @@ def make(settings: LearnSettings, spec: Spec) -> Policy:
     def init(key: Array) -> tuple[Any, Any]:
         actor_key, critic_key = jax.random.split(key)
         width = {part: sum(spec.blocks[name] for name in getattr(spec, part)) for part in ("actor", "critic")}
-        params = {"net": actor.init(actor_key, jnp.zeros(width["actor"]))}
+        params: dict[str, Any] = {"net": actor.init(actor_key, jnp.zeros(width["actor"]))}
         if settings.std.mode == "trained":
             params["log_std"] = jnp.full(spec.actions, jnp.log(settings.std.begin), jnp.float32)
         return params, critic.init(critic_key, jnp.zeros(width["critic"]))

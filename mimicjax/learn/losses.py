@@ -71,9 +71,7 @@ def discriminator(
     """
     with_grad = jax.vmap(jax.value_and_grad(logit))
     (neg, neg_grad), (pos, pos_grad) = with_grad(negative), with_grad(positive)
-    bce = 0.5 * (
-        parallel.share(jax.nn.softplus(neg), counts, axis) + parallel.share(jax.nn.softplus(-pos), None, axis)
-    )
+    bce = 0.5 * (parallel.share(jax.nn.softplus(neg), counts, axis) + parallel.share(jax.nn.softplus(-pos), None, axis))
     slopes = [jnp.sum(grad**2, axis=-1) for grad in (neg_grad, pos_grad)]
     penalty = 0.5 * (parallel.share(slopes[0], counts, axis) + parallel.share(slopes[1], None, axis))
     weights = jnp.sum(last_weights**2)

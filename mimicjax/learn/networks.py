@@ -11,6 +11,7 @@ from flax import linen as nn
 
 from mimicjax.types import Reflection
 
+
 def uniform(bound: float):
     """Initialiser: uniform in +-bound."""
     return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -bound, bound)
