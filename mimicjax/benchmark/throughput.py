@@ -18,7 +18,7 @@ from jax.sharding import Mesh, PartitionSpec
 from mujoco.batch import Batch
 
 from mimicjax.config.settings import ActionSettings
-from mimicjax.engine import native
+from mimicjax.engine import native, scene
 from mimicjax.learn import actor_critic
 from mimicjax.motion import library, reference
 from mimicjax.motion.reference import Motion
@@ -27,6 +27,7 @@ from mimicjax.run import rollout
 from mimicjax.run.devices import AXIS
 from mimicjax.run.iteration import Parts
 from mimicjax.types import Engine, Physics, Robot, TrainState
+from mimicjax.world import World
 
 STEPS = 16  # control steps from one reset to the next when physics runs alone: open loop, the robot would fall later
 NOISE = 0.1  # rad, standard deviation of the targets about the reference, as a policy that learns explores
@@ -70,6 +71,16 @@ def drive(
     return Drive(*(np.asarray(x) for x in make(jax.random.key(seed), motion)))
 
 
+def physics(world: World, engine: Engine) -> Case:
+    """The physics of a world's training alone, from states on the reference; native without a compiled loop around it."""
+    settings, robot = world.settings.engine, world.robot
+    pushed = drive(robot, world.motion, world.settings.num_envs, world.env.dt)
+    if settings.name == "native":
+        model = scene.build(robot, settings)
+        return native_physics(model, pushed, scene.substeps(settings), settings.threads)
+    return compiled_physics(engine, pushed, len(robot.wrench_bodies), world.devices)
+
+
 def native_physics(model: mujoco.MjModel, pushed: Drive, substeps: int, threads: int = 0) -> Case:
     """MuJoCo's C engine in a bare loop: nothing around it, not even a compiled program."""
     native.quiet()
@@ -91,8 +102,8 @@ def compiled_physics(engine: Engine, pushed: Drive, wrench_bodies: int, devices:
     """An engine's control steps in a compiled loop, without environment and policy."""
 
     def steps(qpos: jax.Array, qvel: jax.Array, ctrl: jax.Array) -> Physics:
-        wrench, given = jnp.zeros((len(qpos), wrench_bodies, 6)), jnp.zeros(len(qpos), jnp.int32)
-        return jax.lax.scan(lambda p, c: (engine.step(p, c, wrench, given), None), engine.init(qpos, qvel), ctrl)[0]
+        wrench, variant = jnp.zeros((len(qpos), wrench_bodies, 6)), jnp.zeros(len(qpos), jnp.int32)
+        return jax.lax.scan(lambda p, c: (engine.step(p, c, wrench, variant), None), engine.init(qpos, qvel), ctrl)[0]
 
     split = PartitionSpec(AXIS)
     function, seconds = _compile(_over(steps, devices, (split, split, PartitionSpec(None, AXIS)), split), *pushed)
