@@ -66,7 +66,7 @@ def run(argv: Sequence[str]) -> int:
     if options.push_sweep:
         return evaluate_push.run(options)
     from mimicjax.draw import canvas, video  # after parsing: --help and mistakes answer at once
-    from mimicjax.evaluation import report, table
+    from mimicjax.evaluation import output, report, table
     from mimicjax.evaluation.restored import describe, engine_for
 
     if options.video:
@@ -88,7 +88,7 @@ def run(argv: Sequence[str]) -> int:
         console.print(f"and {len(names) - table.MOST_CLIPS} clips more, in the files")
     stem = f"{restored.step:010d}-{engine.name}-seed{options.seed}"
     stem += f"-{Path(options.motion).stem}" if options.motion else ""
-    for path in report.write(options.out or options.run / "evaluation", stem, data):
+    for path in output.write(options.out or options.run / "evaluation", stem, data, report.rows(data)):
         print(path)
     if options.video:
         _film(restored, options)

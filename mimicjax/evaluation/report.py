@@ -1,13 +1,9 @@
-"""Evaluation of a policy: which episodes, how they went, and the files that say so."""
+"""Evaluation of a policy: which episodes, how they went, and the report of it."""
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,12 +12,11 @@ import numpy as np
 
 from mimicjax.env import terminations
 from mimicjax.env.view import View
-from mimicjax.errors import UserError
 from mimicjax.evaluation import episodes, metrics
 from mimicjax.evaluation.episodes import Player
 from mimicjax.evaluation.metrics import FROM, Group, Results
+from mimicjax.evaluation.output import number, plain
 from mimicjax.evaluation.restored import Restored
-from mimicjax.files import replace_text
 from mimicjax.learn.sockets import Agent
 from mimicjax.motion.reference import Motion, clips_of, poses_at
 from mimicjax.robot import kinematics
@@ -116,22 +111,23 @@ def report(results: Results, names: Sequence[str], facts: Mapping[str, Any]) -> 
     }  # fmt: skip
 
 
-def write(out: Path, name: str, data: Mapping[str, Any]) -> tuple[Path, Path]:
-    """Write out/name.json and out/name.csv (a row for every group), each whole or not at all. Raises UserError."""
-    paths = out / f"{name}.json", out / f"{name}.csv"
-    try:
-        replace_text(paths[0], json.dumps(data, indent=1, allow_nan=False) + "\n")
-        replace_text(paths[1], _table(data))
-    except OSError as problem:
-        raise UserError(f"{out}: cannot be written: {problem.strerror or problem}") from problem
-    return paths
-
-
 def _plain(group: Group) -> dict[str, Any]:
-    figures = {
-        name: {"value": value.value, "low": value.low, "high": value.high} for name, value in group.figures.items()
-    }
-    return {"episodes": group.episodes, **figures}
+    return {"episodes": group.episodes, **{name: plain(estimate) for name, estimate in group.figures.items()}}
+
+
+def rows(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row for every group; run, engine and checkpoint in each, so that those of several runs can be put together."""
+    about = {key: data[key] for key in ("run", "checkpoint", "engine", "seed")}
+    groups = [("", data["overall"]), *data["clips"].items()]
+    out = []
+    for clip, origins in groups:
+        for origin, figures in origins.items():
+            row = {**about, "clip": clip, "from": origin, "episodes": figures["episodes"]}
+            for name, estimate in figures.items():
+                if name != "episodes":
+                    row |= {name: estimate["value"], f"{name}_low": estimate["low"], f"{name}_high": estimate["high"]}
+            out.append(row)
+    return out
 
 
 def _episodes(results: Results, names: Sequence[str]):
@@ -139,33 +135,10 @@ def _episodes(results: Results, names: Sequence[str]):
     share = metrics.completion(results)
     for row in range(len(results.clip)):
         yield {
-            "clip": names[results.clip[row]], "from": FROM[results.origin[row]], "start": _number(results.start[row]),
+            "clip": names[results.clip[row]], "from": FROM[results.origin[row]], "start": number(results.start[row]),
             "length": int(results.length[row]), "done": done[int(results.done[row])],
-            "Completion": _number(share[row]), "Return": _number(results.total[row]),
-            "MPJPE_Global": _number(1000.0 * results.global_error[row]),
-            "MPJPE_Root": _number(1000.0 * results.mean_error["Body_Pos_Err"][row]),
-            "worst_body_error": _number(results.worst_error[row]),
+            "Completion": number(share[row]), "Return": number(results.total[row]),
+            "MPJPE_Global": number(1000.0 * results.global_error[row]),
+            "MPJPE_Root": number(1000.0 * results.mean_error["Body_Pos_Err"][row]),
+            "worst_body_error": number(results.worst_error[row]),
         }  # fmt: skip
-
-
-def _number(value: Any) -> float | None:
-    return float(f"{float(value):.7g}") if np.isfinite(value) else None
-
-
-def _table(data: Mapping[str, Any]) -> str:
-    """CSV: run, engine and checkpoint in every row, so that the tables of several runs can be put together."""
-    about = {key: data[key] for key in ("run", "checkpoint", "engine", "seed")}
-    groups = [("", data["overall"]), *data["clips"].items()]
-    rows = []
-    for clip, origins in groups:
-        for origin, figures in origins.items():
-            row = {**about, "clip": clip, "from": origin, "episodes": figures["episodes"]}
-            for name, estimate in figures.items():
-                if name != "episodes":
-                    row |= {name: estimate["value"], f"{name}_low": estimate["low"], f"{name}_high": estimate["high"]}
-            rows.append(row)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

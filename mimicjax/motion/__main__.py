@@ -59,12 +59,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _make(args: argparse.Namespace) -> int:
-    given = {name: vars(args)[name] for m in MAKERS.values() for name in m.options if vars(args)[name] is not None}
+    values = {name: vars(args)[name] for m in MAKERS.values() for name in m.options if vars(args)[name] is not None}
     if args.out.exists() and not args.force:
         raise UserError(f"{args.out}: exists already; --force overwrites it")
-    options = [text for name, value in given.items() for text in ("--" + name.replace("_", "-"), str(value))]
+    options = [text for name, value in values.items() for text in ("--" + name.replace("_", "-"), str(value))]
     command = [*NAME.split(), "make", args.maker, "--robot", args.robot, "--out", args.out.as_posix(), *options]
-    clip = make(args.maker, load(args.robot), shlex.join(command), **given)
+    clip = make(args.maker, load(args.robot), shlex.join(command), **values)
     write_clip(args.out, clip)
     print(f"{args.out}: {len(clip.root_pos)} frames, {clip.duration:.3f} s at {clip.fps:g} fps")
     return 0
@@ -72,9 +72,9 @@ def _make(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     robot, within = load(args.robot), True
-    for given in args.motions:
-        for clip in load_motions(given, robot):
-            where = given if clip.name == Path(given).stem else f"{given}, {clip.name}"
+    for name in args.motions:
+        for clip in load_motions(name, robot):
+            where = name if clip.name == Path(name).stem else f"{name}, {clip.name}"
             print(f"{where}: {len(clip.root_pos)} frames, {clip.duration:.3f} s at {clip.fps:g} fps")
             within &= _within(check(robot, clip))
     return 0 if within or not args.strict else 1
