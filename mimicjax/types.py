@@ -211,8 +211,8 @@ class Engine(NamedTuple):
 class EnvState(NamedTuple):
     """What the environments remember between control steps."""
 
-    physics: Physics
-    key: Array  # [B] random keys, one per environment
+    physics: Any  # Physics; () where a reset leaves it alone, as the key
+    key: Any  # [B] random keys, one per environment
     step: Array  # [B] int32, control steps since the reset
     clip: Array  # [B] int32
     start: Array  # [B] s, clip time at the reset
@@ -220,41 +220,51 @@ class EnvState(NamedTuple):
     variant: Array  # [B] int32, which of the engine's randomised models; 0 is the model as given
     push: Any  # state of the disturbances, leaves [B,...]; () without
     noise: Any  # what randomisation has drawn for the env's own part, leaves [B,...]; () without
+    history: Any  # Pose [B,K-1,...], the poses before this one, the oldest first; () if nobody asks
+    task: Any  # the task's state, leaves [B,...]; () without
 
 
 class Step(NamedTuple):
     """What one control step gives the learner."""
 
-    obs: Any  # {"actor": [B,O], "critic": [B,O], "pushed": [B] 0 or 1} after resets, the input of the next action
-    last_obs: Any  # the same before any reset: what the value of the step's end is estimated from
+    obs: dict[str, Array]  # block -> [B,size] after resets, the input of the next action
+    last_obs: dict[str, Array]  # the same before any reset: what the value of the step's end is estimated from
     reward: Array  # [B]
     done: Array  # [B] int8, RUNNING, FAILED, SUCCEEDED or TIME_UP
-    disc_robot: Array  # [B,disc] discriminator observation of the robot (size 0 if unused)
-    disc_reference: Array  # [B,disc] and of the reference at the same moment
-    diagnostics: dict[str, Array]  # name -> [B], reward terms, tracking errors, episode results
+    views: dict[str, Array]  # name -> [B,size], what reward models asked to see of robot and reference
+    unstable: Array  # [B] bool, physics exploded: nothing of this step says anything of the policy
+    terms: dict[str, Array]  # name -> [B], of the reward
+    errors: dict[str, Array]  # name -> [B], of tracking
+    episode_length: Array  # [B] int32, control steps so far, this one included
+    episode_return: Array  # [B], rewards so far, this one included
+    statistics: dict[str, Any]  # statistics.Statistics of this step over the environments: what pushes and tasks did
 
 
 class Rollout(NamedTuple):
     """T control steps of B environments; time first."""
 
-    obs: Any  # {"actor", "critic"} [T,B,O], what the action was chosen from
-    last_obs: Any  # {"critic"} [T,B,O], after the step, before any reset
+    obs: dict[str, Array]  # block -> [T,B,size], what the action was chosen from
+    last_obs: dict[str, Array]  # block -> [B,size], what comes next
+    memory: Any  # [T,B,...], the policy's own state when it acted
+    pushed: Any  # [B] float32, 1 in environments that may be pushed
     action: Array  # [T,B,A] normalised
     log_prob: Array  # [T,B]
-    random: Array  # [T,B] bool, the action was sampled (not the mode)
+    sampled: Array  # [T,B] bool, the action was sampled (not the mode) and physics held
+    valid: Array  # [T,B] bool, physics held
     reward: Array  # [T,B]
     done: Array  # [T,B] int8
-    disc_robot: Array  # [T,B,disc]
-    disc_reference: Array  # [T,B,disc]
+    end_value: Array  # [T,B], the critic's estimate of where time was up, 0 elsewhere
+    views: dict[str, Array]  # name -> [T,B,size]
 
 
 class TrainState(NamedTuple):
     """All that the future of a run depends on, so that saving it is resuming exactly."""
 
-    agent: Any  # learn.actor_critic.ActorCritic
+    agent: Any  # learn.sockets.Agent
     reward_models: tuple[Any, ...]  # one state for each of the algorithm's reward models
     env: EnvState
-    obs: Any  # {"actor", "critic"} [B,O], what the next action is chosen from
+    obs: dict[str, Array]  # block -> [B,size], what the next action is chosen from
+    memory: Any  # [B,...], the policy's own state
     iteration: Array  # [] int32
     key: Array  # [] random key of the updates
 

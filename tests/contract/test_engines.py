@@ -186,7 +186,7 @@ def test_resets_touch_their_rows_only(name):
 def test_explosions_are_reported_and_stay_at_home(name, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     qpos, qvel, ctrl, wrench = inputs()
-    calm = compiled(name)(start(name), ctrl, wrench)
+    unpushed = compiled(name)(start(name), ctrl, wrench)
     qpos, qvel, ctrl, wrench = [x.copy() for x in (qpos, qvel, ctrl, wrench)]
     qvel[3] = 1e8
     qvel[5, 0] = np.nan
@@ -200,7 +200,7 @@ def test_explosions_are_reported_and_stay_at_home(name, tmp_path, monkeypatch, c
     for _ in range(2):  # MuJoCo's own counters stay where they were at the second explosion of a row
         physics = compiled(name)(first, ctrl, wrench)
         assert np.flatnonzero(physics.unstable).tolist() == bad
-        assert_same(physics, calm, good)
+        assert_same(physics, unpushed, good)
     np.testing.assert_array_equal(np.asarray(physics.qpos)[bad], np.tile(np.float32(robot().start_qpos), (6, 1)))
     assert not np.asarray(physics.qvel)[bad].any() and not np.asarray(physics.warmstart)[bad].any()
     after = compiled(name)(physics, inputs()[2], inputs()[3])

@@ -65,12 +65,12 @@ def test_tests_are_without_pushes(made) -> None:
     world, training = made
     none = {"disturb.profiles": {"trunk": None, "arms": None}}
     same = {k: v for k, v in SMALL.items() if "disturb" not in k} | none
-    calm = build.world(config.load(RunSettings, "deepmimic_g1_push", same))
-    assert build.sizes(world)["critic"] == build.sizes(calm)["critic"] + 6 * 16 + 2 + 1 + 1
-    assert build.sizes(world)["actor"] == build.sizes(calm)["actor"]
-    width = build.sizes(calm)
-    agent = actor_critic.init(jax.random.key(0), calm.settings.learn, width["actor"], width["critic"], 29)
-    texts = [str(jax.make_jaxpr(each.test)(agent, jax.random.key(7))) for each in (training, build.training(calm))]
+    unpushed = build.world(config.load(RunSettings, "deepmimic_g1_push", same))
+    assert build.sizes(world)["critic"] == build.sizes(unpushed)["critic"] + 6 * 16 + 2 + 1 + 1
+    assert build.sizes(world)["actor"] == build.sizes(unpushed)["actor"]
+    width = build.sizes(unpushed)
+    agent = actor_critic.init(jax.random.key(0), unpushed.settings.learn, width["actor"], width["critic"], 29)
+    texts = [str(jax.make_jaxpr(each.test)(agent, jax.random.key(7))) for each in (training, build.training(unpushed))]
     pushed, without = (re.sub("0x[0-9a-f]+", "", text) for text in texts)
     assert pushed == without
 
@@ -78,7 +78,7 @@ def test_tests_are_without_pushes(made) -> None:
 def test_without_profiles_nothing_is_there() -> None:
     none = {"disturb.profiles": {"trunk": None, "arms": None}}
     world = build.world(config.load(RunSettings, "deepmimic_g1_push", {"num_envs": 4, "engine.name": "native", **none}))
-    assert world.env is world.calm
+    assert world.env is world.test_env
     keys = jax.random.split(jax.random.key(0), 4)
     state = jax.eval_shape(world.env.place, world.motion, keys, jnp.zeros(4, jnp.int32), jnp.zeros(4))[0]
     assert state.push == ()
