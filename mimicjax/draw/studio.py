@@ -63,6 +63,7 @@ class Studio:
         camera, scene = self._camera, self._scene
         camera.lookat[:] = look
         camera.azimuth, camera.elevation, camera.distance = shot
+        mujoco.mjv_updateCamera(self._model, self._robot, camera, scene)  # the floor is drawn about where it was before
         every = mujoco.mjtCatBit.mjCAT_ALL.value
         mujoco.mjv_updateScene(self._model, self._robot, self._option, self._perturb, camera, every, scene)
         lights = [scene.lights[index] for index in range(scene.nlight) if not scene.lights[index].headlight]

@@ -12,7 +12,14 @@ import mujoco
 import numpy as np
 import pytest
 
-from mimicjax.config.settings import ActionSettings, EngineSettings, EnvSettings, LearnSettings, ObservationSettings
+from mimicjax.config.settings import (
+    ActionSettings,
+    EngineSettings,
+    EnvSettings,
+    LearnSettings,
+    ObservationSettings,
+    RunSettings,
+)
 from mimicjax.engine import choose, scene, state
 from mimicjax.env import env as environment
 from mimicjax.errors import UserError
@@ -24,19 +31,22 @@ from mimicjax.motion import library
 from mimicjax.robot import kinematics
 from mimicjax.robot.load import load
 from mimicjax.types import CLAMP, WRAP, Clip, Engine
+from mimicjax.world import World
 
 LEARN = LearnSettings(actor_hidden=[8], critic_hidden=[8])
 
 
-def made_plan(kinds: list[Cell], bodies: list[str], dt: float) -> Plan:
+def plan_of(kinds: list[Cell], bodies: list[str], dt: float) -> Plan:
     """One episode of every cell, all from the start of clip 0."""
     count = len(kinds)
+    wrench = np.stack([cells.vector(k.direction) * k.level / (k.duration or 1.0) for k in kinds])
     return Plan(
-        np.zeros(count, np.int32), np.zeros(count, np.float32),
-        np.array([bodies.index(k.body) for k in kinds], np.int32),
-        np.stack([cells.vector(k.direction) * k.level / (k.duration or 1.0) for k in kinds]).astype(np.float32),
-        np.array([FOREVER if k.duration is None else k.duration / dt for k in kinds], np.float32),
-    )  # fmt: skip
+        clip=np.zeros(count, np.int32),
+        start=np.zeros(count, np.float32),
+        body=np.array([bodies.index(k.body) for k in kinds], np.int32),
+        wrench=wrench.astype(np.float32),
+        steps=np.array([FOREVER if k.duration is None else k.duration / dt for k in kinds], np.float32),
+    )
 
 
 def standing(robot, height: float, yaw: float = 0.0, seconds: float = 3.0) -> Clip:
@@ -57,11 +67,19 @@ def momentum(model: mujoco.MjModel, qpos: np.ndarray, qvel: np.ndarray) -> np.nd
     return np.concatenate([model.body_mass.sum() * data.subtree_linvel[0], data.subtree_angmom[0]])
 
 
-def agent_for(robot, env, motion):
+def world_of(robot, settings: EnvSettings, clip: Clip) -> World:
+    """A world with one clip at 30 control steps a second."""
+    env = environment.make(robot, settings, 30)
+    run = RunSettings(env=settings, learn=LEARN)
+    return World(run, robot, (clip,), library.pack(robot, [clip]), env, env, tuple(jax.devices()), ())
+
+
+def agent_for(world: World):
     """An untrained policy."""
-    one = jnp.zeros(1)
-    obs = jax.eval_shape(env.place, motion, jax.random.split(jax.random.key(0), 1), one.astype(jnp.int32), one)[1]
-    init = lambda key: actor_critic.init(key, LEARN, *[obs["actor"].shape[-1]] * 2, robot.num_dofs)  # noqa: E731
+    first, keys = jnp.zeros(1), jax.random.split(jax.random.key(0), 1)
+    obs = jax.eval_shape(world.test_env.place, world.motion, keys, first.astype(jnp.int32), first)[1]
+    width = obs["actor"].shape[-1]
+    init = lambda key: actor_critic.init(key, LEARN, width, width, world.robot.num_dofs)  # noqa: E731
     return jax.jit(init)(jax.random.key(0))
 
 
@@ -78,17 +96,17 @@ def floating():
     robot = dataclasses.replace(robot, wrench_bodies=np.array([robot.body_names.index(b) for b in bodies], np.int32))
     settings = EngineSettings(name="native", threads=1, iterations=10)
     holds = EnvSettings(action=ActionSettings(mode="reference"), observations=ObservationSettings(joints="angle"))
-    env, motion = environment.make(robot, holds, 30), library.pack(robot, [standing(robot, 50.0, np.pi / 2)])
-    agent, plan = agent_for(robot, env, motion), made_plan(kinds, bodies, dt)
+    world = world_of(robot, holds, standing(robot, 50.0, np.pi / 2))
+    agent, plan = agent_for(world), plan_of(kinds, bodies, dt)
     engine = choose.make(robot, settings, len(kinds))
-    made = sweep.program(robot, env, engine, LEARN, 2, 2, agent, motion, plan, 0)
+    program = sweep.program(world, engine, agent, plan, 2, 0)
     plan = jax.tree.map(jnp.asarray, plan)
-    carry = made.begin(motion, jax.random.split(jax.random.key(0), len(kinds)), plan)
+    carry = program.begin(world.motion, plan)
     for _ in range(2):
-        carry, rows = made.advance(agent, motion, plan, carry)
+        carry, rows = program.advance(agent, world.motion, plan, carry)
     physics, model = jax.device_get(carry.env.physics), scene.build(robot, settings)
-    found = np.stack([momentum(model, q, v) for q, v in zip(physics.qpos, physics.qvel, strict=True)])
-    return found - found[0], jax.device_get(rows), dt
+    gained = np.stack([momentum(model, q, v) for q, v in zip(physics.qpos, physics.qvel, strict=True)])
+    return gained - gained[0], jax.device_get(rows), dt
 
 
 def test_a_push_changes_momentum_by_its_impulse_in_the_frame_of_the_robot(floating):
@@ -119,9 +137,9 @@ def test_joint_torques_are_those_of_mujocos_actuators(g1):
     data.qpos[:], data.qpos[7:] = g1.start_qpos, generator.normal(size=29)
     data.qvel[6:], data.ctrl[:] = generator.normal(size=29), generator.normal(size=29)
     mujoco.mj_forward(model, data)
-    one = jax.jit(lambda ctrl, *state: sweep.joint_torque(g1, ctrl, kinematics.pose_of(g1, *state)))
-    found = one(*(jnp.asarray(values, jnp.float32) for values in (data.ctrl, data.qpos, data.qvel)))
-    np.testing.assert_allclose(found, data.actuator_force, rtol=1e-4, atol=1e-3)
+    torque_of = jax.jit(lambda ctrl, *state: sweep.joint_torque(g1, ctrl, kinematics.pose_of(g1, *state)))
+    torque = torque_of(*(jnp.asarray(values, jnp.float32) for values in (data.ctrl, data.qpos, data.qvel)))
+    np.testing.assert_allclose(torque, data.actuator_force, rtol=1e-4, atol=1e-3)
 
 
 def test_directions_go_anticlockwise_from_where_the_robot_looks():
@@ -229,12 +247,12 @@ def test_episodes_end_with_their_time_and_nobody_begins_anew():
     """An engine without physics on a clip that ends: the robot stays where it was put, at the clip's last pose."""
     robot = load("g1")
     still = Engine("still", state.init, lambda physics, ctrl, wrench, variant: physics, state.write)
-    env = environment.make(robot, EnvSettings(observations=ObservationSettings(joints="angle")), 30)
-    motion = library.pack(robot, [standing(robot, 0.8, seconds=0.2)])  # ends after 6 steps: nobody begins anew
-    agent = agent_for(robot, env, motion)
-    plan = made_plan([Cell("torso_link", "left", 0.1, 1e4)], ["torso_link"], 1 / 30)
-    made = sweep.program(robot, env, still, LEARN, len(robot.wrench_bodies), 3, agent, motion, plan, 0)
+    settings = EnvSettings(observations=ObservationSettings(joints="angle"))
+    world = world_of(robot, settings, standing(robot, 0.8, seconds=0.2))  # ends after 6 steps: nobody begins anew
+    agent = agent_for(world)
+    plan = plan_of([Cell("torso_link", "left", 0.1, 1e4)], ["torso_link"], 1 / 30)
+    program = sweep.program(world, still, agent, plan, 3, 0)
     told: list[int] = []
-    found = sweep.collect(made, agent, motion, plan, 0, 12, told.append)
-    assert found.fallen.shape == (12, 1) and not found.fallen.any() and told == [5, 10, 12] and made.bytes > 0
-    np.testing.assert_allclose(found.global_error, 0.0, atol=1e-3)
+    curves = sweep.collect(program, agent, world.motion, plan, 12, told.append)
+    assert curves.fallen.shape == (12, 1) and not curves.fallen.any() and told == [5, 10, 12] and program.bytes > 0
+    np.testing.assert_allclose(curves.global_error, 0.0, atol=1e-3)
