@@ -77,7 +77,7 @@ def run(argv: Sequence[str]) -> int:
     count = len(names) + options.episodes
     print(f"{options.run}, checkpoint {restored.step}: {count} episodes on {world.settings.engine.name}", flush=True)
     engine = engine_for(restored, count)
-    results = report.run(world, engine, restored.agent, options.episodes, options.seed)
+    results = report.run(restored, engine, options.episodes, options.seed)
     data = report.report(results, names, describe(restored, options.seed))
     console = commands.console()
     console.print(table.overall(data))
@@ -96,7 +96,6 @@ def run(argv: Sequence[str]) -> int:
 
 def _film(restored: Restored, options: argparse.Namespace) -> None:
     from mimicjax.draw import files, video
-    from mimicjax.engine import scene
     from mimicjax.evaluation import film, progress
 
     world = restored.world
@@ -105,9 +104,8 @@ def _film(restored: Restored, options: argparse.Namespace) -> None:
     seconds = (len(episode.qpos) - 1) * episode.dt
     ending = f": {episode.failure}" if episode.failure else ""
     print(f"filming {episode.caption}, {seconds:.1f} s{ending}", flush=True)
-    model = scene.build(world.robot, world.settings.engine)
     watch = lambda frames: progress.watched(frames, "frames", sys.stderr)  # noqa: E731
-    frames = video.render(model, episode, options.reference, watch=watch)
+    frames = video.render(world.scene.model, episode, options.reference, watch=watch)
     files.write_film(options.video, frames, world.settings.engine.control_freq)
     print(options.video)
 

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     runs = [commands.restore(options.run, options.engine, options.motion, options.checkpoint)]
     if options.compare:
         runs.append(commands.restore(options.compare, options.engine, options.motion, None))
-    pushes = trial.prepare(options.push_sweep, settings, runs[0].world.settings.robot)
+    pushes = trial.prepare(options.push_sweep, settings, runs[0].world.robot)
     labels = _labels(options)
     if options.compare:
         _same(options, *runs)

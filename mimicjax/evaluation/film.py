@@ -7,8 +7,9 @@ import jax.numpy as jnp
 
 from mimicjax.draw.video import Film
 from mimicjax.env import terminations
+from mimicjax.env.view import View
 from mimicjax.evaluation import episodes
-from mimicjax.evaluation.episodes import Recording
+from mimicjax.evaluation.episodes import Player, Recording
 from mimicjax.evaluation.restored import Restored, engine_for
 from mimicjax.motion.reference import Motion, poses_at
 from mimicjax.robot.kinematics import pose_of, qpos_of
@@ -19,11 +20,12 @@ from mimicjax.world import World
 def shoot(restored: Restored, seed: int) -> Film:
     """Run the episode and give what is to be drawn of it."""
     world = restored.world
+    layout, robot = world.scene.layout, world.robot
 
     def reference(motion: Motion, clip: Array, time: Array) -> Array:
-        return qpos_of(world.robot, poses_at(world.robot, motion, clip, time))[0]
+        return layout.with_robot(*qpos_of(robot, poses_at(robot, motion, clip, time)))[0]
 
-    record = episodes.record(world.test_env, engine_for(restored, 1), world.settings.learn, reference)
+    record = episodes.record(Player(world.test_env, engine_for(restored, 1), restored.policy), reference)
     key = jax.random.key(seed)
     recording = jax.jit(record)(restored.agent, world.motion, key, jnp.int32(0), jnp.float32(0))
     recording = jax.device_get(recording)
@@ -41,7 +43,9 @@ def _failure(world: World, recording: Recording) -> str:
     """How the episode failed; empty if it did not."""
     if recording.done != FAILED:
         return ""
-    last, still = int(recording.length), jnp.zeros(world.robot.nv)
-    pose, reference = (pose_of(world.robot, qpos[last], still) for qpos in (recording.qpos, recording.reference))
-    env = world.settings.env
-    return terminations.reason(world.robot, env.terminations, env.observations, pose, reference)
+    layout, last = world.scene.layout, int(recording.length)
+    still = jnp.zeros(layout.nv)
+    pose, reference = (
+        pose_of(world.robot, *layout.of_robot(qpos[last], still)) for qpos in (recording.qpos, recording.reference)
+    )
+    return terminations.reason(world.scope, View.of(pose, reference))

@@ -10,16 +10,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mimicjax.config.settings import ObservationSettings
 from mimicjax.env import terminations
+from mimicjax.env.view import View
 from mimicjax.evaluation import episodes, metrics
+from mimicjax.evaluation.episodes import Player
 from mimicjax.evaluation.metrics import FROM, Group, Results
 from mimicjax.evaluation.output import number, plain
-from mimicjax.learn.actor_critic import ActorCritic
+from mimicjax.evaluation.restored import Restored
+from mimicjax.learn.sockets import Agent
 from mimicjax.motion.reference import Motion, clips_of, poses_at
 from mimicjax.robot import kinematics
 from mimicjax.run import rollout
-from mimicjax.types import WRAP, Array, Engine, Robot
+from mimicjax.types import WRAP, Array, Engine
 from mimicjax.world import World
 
 FORMAT_VERSION = 1
@@ -41,38 +43,42 @@ def cases(duration: np.ndarray, random: int, seed: int) -> tuple[np.ndarray, np.
     return clips, starts, np.repeat(np.arange(2), [count, random])
 
 
-def measure(robot: Robot, settings: ObservationSettings) -> episodes.Measure:
+def measure(world: World) -> episodes.Measure:
     """What evaluation follows at every step, beside what training does: (motion, moment) -> name -> [E]."""
-    fall, strayed = terminations.fall(robot), terminations.strayed(robot, settings, RULE_DISTANCE)
+    scope = world.scope
+    fall, strayed = terminations.fall(scope), terminations.strayed(scope, RULE_DISTANCE)
 
     def measure_one(motion: Motion, moment: rollout.Moment) -> dict[str, Array]:
-        pose = kinematics.pose_of(robot, moment.physics.qpos, moment.physics.qvel)
-        reference = poses_at(robot, motion, moment.clip, moment.time)
+        qpos, qvel = scope.layout.of_robot(moment.physics.qpos, moment.physics.qvel)
+        pose = kinematics.pose_of(scope.robot, qpos, qvel)
+        reference = poses_at(scope.robot, motion, moment.clip, moment.time)
+        view = View.of(pose, reference)
         distance = jnp.mean(jnp.linalg.norm(reference.body_pos - pose.body_pos, axis=-1))
-        broke = (fall(pose, reference) | strayed(pose, reference)).astype(jnp.float32)
+        broke = (fall(view) | strayed(view)).astype(jnp.float32)
         errors = terminations.tracking_errors(pose, reference)
         return {**errors, "global_error": distance, "broke_rule": broke}
 
     return lambda motion, moment: jax.vmap(lambda each: measure_one(motion, each))(moment)
 
 
-def run(world: World, engine: Engine, agent: ActorCritic, random: int, seed: int) -> Results:
+def run(restored: Restored, engine: Engine, random: int, seed: int) -> Results:
     """Mode actions from the start of every clip and from `random` random phases, all at once, each to its first end.
 
     engine: for as many environments as the world has clips and random phases together.
     """
-    env, settings = world.test_env, world.settings
-    follow = measure(world.robot, settings.env.observations)
-    whole = episodes.make(env, engine, settings.learn, follow)
+    world = restored.world
+    env, follow = world.test_env, measure(world)
+    player = Player(env, engine, restored.policy)
+    whole = episodes.make(player, follow)
 
-    def program(agent: ActorCritic, motion: Motion, keys: jax.Array, clip: jax.Array, start: jax.Array):
-        state, _ = rollout.begin(env, engine, motion, keys, clip, start)
-        return whole(agent, motion, keys, clip, start), follow(motion, rollout.Moment(state.physics, clip, start))
+    def program(agent: Agent, motion: Motion, keys: jax.Array, clip: jax.Array, start: jax.Array):
+        physics = player.begin(motion, keys, clip, start).env.physics
+        return whole(agent, motion, keys, clip, start), follow(motion, rollout.Moment(physics, clip, start))
 
     clips = jax.device_get(clips_of(world.motion))
     clip, start, origin = cases(np.asarray(clips.duration, np.float64), random, seed)
     keys = jax.random.split(jax.random.key(seed), len(clip))
-    outputs = jax.jit(program)(agent, world.motion, keys, jnp.asarray(clip), jnp.asarray(start))
+    outputs = jax.jit(program)(restored.agent, world.motion, keys, jnp.asarray(clip), jnp.asarray(start))
     episode, first = jax.device_get(outputs)
     left = np.ceil((clips.duration[clip] - start) / env.dt - 1e-3)
     limit = np.where(clips.loop[clip] == WRAP, env.episode_steps, np.clip(left, 1, env.episode_steps))

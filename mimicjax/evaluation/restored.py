@@ -14,9 +14,10 @@ import jax
 from mimicjax import config
 from mimicjax.config.settings import RunSettings
 from mimicjax.engine import choose
+from mimicjax.engine.scene import Scene
 from mimicjax.errors import UserError
-from mimicjax.learn.actor_critic import ActorCritic
-from mimicjax.types import Engine, Robot
+from mimicjax.learn.sockets import Agent, Policy
+from mimicjax.types import Engine
 from mimicjax.versions import versions
 from mimicjax.world import World
 
@@ -26,7 +27,8 @@ class Restored(NamedTuple):
 
     folder: Path  # of the run
     world: World  # with the engine as chosen now
-    agent: ActorCritic
+    policy: Policy
+    agent: Agent
     step: int  # of the checkpoint
     facts: dict[str, Any]  # of the checkpoint: versions, robot, samples, config as trained
     notes: tuple[str, ...]  # in what it differs from the run as trained, for the user
@@ -47,14 +49,14 @@ def settings_of(folder: Path) -> RunSettings:
     return config.load(RunSettings, file)
 
 
-def engine_for(restored: Restored, episodes: int, robot: Robot | None = None) -> Engine:
-    """The chosen engine for so many episodes at once, without randomisation. robot: instead of the world's.
+def engine_for(restored: Restored, episodes: int, scene: Scene | None = None) -> Engine:
+    """The chosen engine for so many episodes at once, without randomisation. scene: instead of the world's.
 
     Raises UserError if it cannot run here; if the run was trained on it, the message says which flag helps.
     """
     settings = restored.world.settings
     try:
-        return choose.make(robot or restored.world.robot, settings.engine, episodes, None, settings.seed)
+        return choose.make(scene or restored.world.scene, settings.engine, episodes, None, settings.seed)
     except UserError as problem:
         if settings.engine.name != restored.trained_on:
             raise

@@ -37,7 +37,7 @@ class Display:
         self, budget: Extent | None = None, start: Extent | None = None, *, stream: TextIO | None = None,
         bar: bool | None = None, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        stream = stream or sys.stdout
+        target = stream or sys.stdout
         self.budget = tuple(limit or math.inf for limit in budget or Extent())
         self.clock, self.begin = clock, clock()
         self.now = self.first = start or Extent()
@@ -45,7 +45,7 @@ class Display:
         self.last: tuple[float, int] | None = None  # s, samples; before the first update, programs were compiled
         self.training: dict[str, str] = {}  # the latest figures of training
         columns = COLUMNS if math.isfinite(min(self.budget)) else 0
-        self.bar = Bar(stream, columns, shown=bar, spinner=True, transient=True)
+        self.bar = Bar(target, columns, shown=bar, spinner=True, transient=True)
 
     def __enter__(self) -> Display:
         self.bar.start()

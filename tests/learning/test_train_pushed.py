@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import scene_g1
 
 from mimicjax import build, config
 from mimicjax.config.push import PushSettings
@@ -87,14 +88,16 @@ def test_pushes_that_never_come_change_nothing(g1, clips):
     """Random numbers of pushes are their own: with probability 0 all else is as without, bit for bit, resets too."""
     engine = Engine("identity", engine_state.init, lambda physics, ctrl, wrench, variant: physics, engine_state.write)
     few = EnvSettings(observations=ObservationSettings(target_steps=[1]), episode_length=2 / 30)
-    never = disturbances.make(g1, {"p": PushSettings(force=[1.0, 2.0], probability=0.0)}, 1 / 30, 4, observe=False)
+    never = disturbances.make(
+        g1, scene_g1().layout, {"p": PushSettings(force=[1.0, 2.0], probability=0.0)}, 1 / 30, 4, observe=False
+    )
     found = []
 
     def act(obs, keys):
         return jax.vmap(lambda key: jax.random.normal(key, (29,)))(keys), jnp.zeros(4), jnp.ones(4, bool)
 
     for disturb in (None, never):
-        env = environment.make(g1, few, 30, disturb)
+        env = environment.make(g1, scene_g1().layout, few, 30, disturb)
 
         @jax.jit
         def run(clips, env=env):

@@ -9,7 +9,8 @@ from typing import Literal
 import pytest
 
 from mimicjax import config, paths
-from mimicjax.config.settings import EngineSettings, key
+from mimicjax.config.key import key
+from mimicjax.config.settings import EngineSettings
 from mimicjax.errors import UserError
 
 

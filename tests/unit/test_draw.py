@@ -8,6 +8,7 @@ import imageio.v3 as imageio
 import mujoco
 import numpy as np
 import pytest
+from conftest import scene_g1
 
 from mimicjax.config.settings import EngineSettings
 from mimicjax.draw import canvas, files, studio, video, view
@@ -29,7 +30,7 @@ def model() -> mujoco.MjModel:
         canvas.backend()
     except UserError:
         pytest.skip("no OpenGL here")
-    return scene.build(load("g1"), EngineSettings())
+    return scene_g1().model
 
 
 def standing(x: float = 0.0, y: float = 0.0, rows: int = 2) -> np.ndarray:
@@ -153,7 +154,7 @@ def test_a_robot_without_light_and_floor_texture_is_drawn_all_the_same(model, tm
     robot = load("g1")
     lines = robot.xml.read_text().replace(' material="floor"', "").splitlines()
     (tmp_path / "robot.xml").write_text("\n".join(line for line in lines if "<light" not in line))
-    bare = scene.build(dataclasses.replace(robot, xml=tmp_path / "robot.xml"), EngineSettings())
+    bare = scene.build(dataclasses.replace(robot, xml=tmp_path / "robot.xml"), EngineSettings()).model
     qpos = standing(rows=1)
     floor = next(video.render(bare, Film(qpos, qpos, 1 / 30), "none", SIZE))[110:]
     assert bare.nlight == 1 and floor.std() > 8  # squares

@@ -5,22 +5,17 @@ from __future__ import annotations
 import csv
 import json
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from restored_runs import untrained
 
 from mimicjax.config.settings import EnvSettings, LearnSettings, ObservationSettings, RunSettings
 from mimicjax.engine import state
-from mimicjax.env import env as environment
 from mimicjax.errors import UserError
 from mimicjax.evaluation import metrics, output, report
 from mimicjax.evaluation.metrics import ERRORS, Results
-from mimicjax.learn import actor_critic
-from mimicjax.motion import library
 from mimicjax.robot.load import load
 from mimicjax.types import CLAMP, FAILED, SUCCEEDED, TIME_UP, Clip, Engine
-from mimicjax.world import World
 
 SPEED = 0.9  # m/s of the clip that walks away
 
@@ -123,12 +118,7 @@ def frozen():
     still = Engine("still", state.init, lambda physics, ctrl, wrench, variant: physics, state.write)
     learn = LearnSettings(actor_hidden=[8], critic_hidden=[8])
     settings = RunSettings(env=EnvSettings(observations=ObservationSettings(joints="angle")), learn=learn)
-    env, motion = environment.make(robot, settings.env, 30), library.pack(robot, clips)
-    _, obs, _ = env.place(motion, jax.random.split(jax.random.key(0), 1), jnp.zeros(1, jnp.int32), jnp.zeros(1))
-    size = obs["actor"].shape[-1]
-    agent = actor_critic.init(jax.random.key(0), learn, size, size, robot.num_dofs)
-    world = World(settings, robot, tuple(clips), motion, env, env, tuple(jax.devices()), ())
-    return report.run(world, still, agent, 6, 0)
+    return report.run(untrained(robot, clips, settings), still, 6, 0)
 
 
 def test_standing_still_is_a_perfect_imitation_of_a_clip_that_stands(frozen):

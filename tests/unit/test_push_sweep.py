@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 import pytest
+from restored_runs import untrained
 
 from mimicjax.config.settings import (
     ActionSettings,
@@ -21,17 +22,15 @@ from mimicjax.config.settings import (
     RunSettings,
 )
 from mimicjax.engine import choose, scene, state
-from mimicjax.env import env as environment
 from mimicjax.errors import UserError
 from mimicjax.evaluation import progress
+from mimicjax.evaluation.episodes import Player
 from mimicjax.evaluation.push import cells, profile, sweep
 from mimicjax.evaluation.push.cells import FOREVER, Cell, Plan
-from mimicjax.learn import actor_critic
 from mimicjax.motion import library
 from mimicjax.robot import kinematics
 from mimicjax.robot.load import load
 from mimicjax.types import CLAMP, WRAP, Clip, Engine
-from mimicjax.world import World
 
 LEARN = LearnSettings(actor_hidden=[8], critic_hidden=[8])
 
@@ -67,22 +66,6 @@ def momentum(model: mujoco.MjModel, qpos: np.ndarray, qvel: np.ndarray) -> np.nd
     return np.concatenate([model.body_mass.sum() * data.subtree_linvel[0], data.subtree_angmom[0]])
 
 
-def world_of(robot, settings: EnvSettings, clip: Clip) -> World:
-    """A world with one clip at 30 control steps a second."""
-    env = environment.make(robot, settings, 30)
-    run = RunSettings(env=settings, learn=LEARN)
-    return World(run, robot, (clip,), library.pack(robot, [clip]), env, env, tuple(jax.devices()), ())
-
-
-def agent_for(world: World):
-    """An untrained policy."""
-    first, keys = jnp.zeros(1), jax.random.split(jax.random.key(0), 1)
-    obs = jax.eval_shape(world.test_env.place, world.motion, keys, first.astype(jnp.int32), first)[1]
-    width = obs["actor"].shape[-1]
-    init = lambda key: actor_critic.init(key, LEARN, width, width, world.robot.num_dofs)  # noqa: E731
-    return jax.jit(init)(jax.random.key(0))
-
-
 @pytest.fixture(scope="module")
 def floating():
     """Momentum [E,6] gained by pushes on a robot that hangs high in the air, turned by 90 degrees; what was seen of it."""
@@ -93,18 +76,18 @@ def floating():
         Cell("pelvis", "forward_left", None, 5.0), Cell("torso_link", "yaw-", 0.1, 0.5),
     ]  # fmt: skip
     bodies = ["torso_link", "pelvis"]
-    robot = dataclasses.replace(robot, wrench_bodies=np.array([robot.body_names.index(b) for b in bodies], np.int32))
     settings = EngineSettings(name="native", threads=1, iterations=10)
     holds = EnvSettings(action=ActionSettings(mode="reference"), observations=ObservationSettings(joints="angle"))
-    world = world_of(robot, holds, standing(robot, 50.0, np.pi / 2))
-    agent, plan = agent_for(world), plan_of(kinds, bodies, dt)
-    engine = choose.make(robot, settings, len(kinds))
-    program = sweep.program(world, engine, agent, plan, 2, 0)
+    run = RunSettings(env=holds, learn=LEARN, engine=settings)
+    restored = untrained(robot, [standing(robot, 50.0, np.pi / 2)], run, bodies)
+    world, agent, plan = restored.world, restored.agent, plan_of(kinds, bodies, dt)
+    player = Player(world.test_env, choose.make(world.scene, settings, len(kinds)), restored.policy)
+    program = sweep.program(world, player, agent, plan, 2, 0)
     plan = jax.tree.map(jnp.asarray, plan)
     carry = program.begin(world.motion, plan)
     for _ in range(2):
         carry, rows = program.advance(agent, world.motion, plan, carry)
-    physics, model = jax.device_get(carry.env.physics), scene.build(robot, settings)
+    physics, model = jax.device_get(carry.actors.env.physics), world.scene.model
     gained = np.stack([momentum(model, q, v) for q, v in zip(physics.qpos, physics.qvel, strict=True)])
     return gained - gained[0], jax.device_get(rows), dt
 
@@ -131,7 +114,7 @@ def test_what_is_seen_of_a_robot_in_free_fall(floating):
 
 
 def test_joint_torques_are_those_of_mujocos_actuators(g1):
-    model = scene.build(g1, EngineSettings())
+    model = scene.build(g1, EngineSettings()).model
     generator = np.random.default_rng(0)
     data = mujoco.MjData(model)
     data.qpos[:], data.qpos[7:] = g1.start_qpos, generator.normal(size=29)
@@ -248,10 +231,12 @@ def test_episodes_end_with_their_time_and_nobody_begins_anew():
     robot = load("g1")
     still = Engine("still", state.init, lambda physics, ctrl, wrench, variant: physics, state.write)
     settings = EnvSettings(observations=ObservationSettings(joints="angle"))
-    world = world_of(robot, settings, standing(robot, 0.8, seconds=0.2))  # ends after 6 steps: nobody begins anew
-    agent = agent_for(world)
+    clip = standing(robot, 0.8, seconds=0.2)  # ends after 6 steps: nobody begins anew
+    restored = untrained(robot, [clip], RunSettings(env=settings, learn=LEARN))
+    world, agent = restored.world, restored.agent
     plan = plan_of([Cell("torso_link", "left", 0.1, 1e4)], ["torso_link"], 1 / 30)
-    program = sweep.program(world, still, agent, plan, 3, 0)
+    player = Player(world.test_env, still, restored.policy)
+    program = sweep.program(world, player, agent, plan, 3, 0)
     told: list[int] = []
     curves = sweep.collect(program, agent, world.motion, plan, 12, told.append)
     assert curves.fallen.shape == (12, 1) and not curves.fallen.any() and told == [5, 10, 12] and program.bytes > 0

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, Literal
 
 from mimicjax import config
-from mimicjax.config.settings import key
+from mimicjax.config.key import key
 from mimicjax.errors import UserError, nearest
 
 Heading = Literal["forward", "forward_left", "left", "back_left", "back", "back_right", "right", "forward_right"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from mimicjax.engine import scene
+from mimicjax.evaluation.episodes import Player
 from mimicjax.evaluation.push import cells, memory, outcomes, report, sweep
 from mimicjax.evaluation.push.cells import Cell, Plan, SweepRows
 from mimicjax.evaluation.push.profile import SweepSettings
@@ -16,7 +17,7 @@ from mimicjax.evaluation.push.report import Sweep
 from mimicjax.evaluation.push.sweep import Curves, Program
 from mimicjax.evaluation.restored import Restored, engine_for
 from mimicjax.motion.reference import clips_of
-from mimicjax.robot.load import load as load_robot
+from mimicjax.types import Robot
 from mimicjax.world import World
 
 MEMORY_SHARE = 0.6  # of what is free
@@ -50,10 +51,9 @@ class Compiled(NamedTuple):
     free: int  # bytes; 0 where nobody tells
 
 
-def prepare(profile: str, settings: SweepSettings, robot: str) -> Trial:
-    """The pushes of a profile (name or file) for a robot (name or file). Raises UserError."""
-    # loaded anew: that of a world may have more wrench bodies, those that its training pushes
-    pushes = cells.expand(settings, load_robot(robot), profile)
+def prepare(profile: str, settings: SweepSettings, robot: Robot) -> Trial:
+    """The pushes of a profile (name or file) for a robot. Raises UserError."""
+    pushes = cells.expand(settings, robot, profile)
     return Trial(Path(profile).stem, settings, pushes, list(dict.fromkeys(cell.body for cell in pushes)))
 
 
@@ -69,14 +69,14 @@ def schedule(trial: Trial, world: World, seed: int) -> Schedule:
 
 def compile_for(restored: Restored, trial: Trial, episodes: Schedule, seed: int) -> Compiled:
     """The program for all episodes at once, or if memory is short for equal parts. Raises UserError."""
-    names, robot = restored.world.robot.body_names, restored.world.robot
-    pushed = np.array([names.index(body) for body in trial.bodies], np.int32)
-    world = restored.world._replace(robot=dataclasses.replace(robot, wrench_bodies=pushed))
+    world = restored.world
+    pushed = [world.robot.body_names.index(body) for body in trial.bodies]
+    world = world._replace(scene=scene.with_wrench_bodies(world.scene, pushed))
 
     def program(parts: int) -> Program:
         plan = sweep.part_of(episodes.plan, 0, parts)
-        engine = engine_for(restored, len(plan.clip), world.robot)
-        return sweep.program(world, engine, restored.agent, plan, episodes.onset, seed)
+        player = Player(world.test_env, engine_for(restored, len(plan.clip), world.scene), restored.policy)
+        return sweep.program(world, player, restored.agent, plan, episodes.onset, seed)
 
     whole, free = program(1), memory.free()
     budget = int(MEMORY_SHARE * free)
