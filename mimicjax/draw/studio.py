@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import NamedTuple
 
 import mujoco
@@ -35,10 +36,11 @@ class Studio:
     """Takes pictures of a model; use with `with`."""
 
     def __init__(self, model: mujoco.MjModel, size: tuple[int, int], height: float, sun: float) -> None:
-        """model: of engine.scene.build; its visual settings are changed. size: width and height in pixels.
+        """model: of engine.scene.build. size: width and height in pixels.
 
         height: m of the robot. sun: azimuth in degrees towards which the light falls. Raises UserError without OpenGL.
         """
+        model = copy.copy(model)  # drawing changes its looks
         self._model, self._height = model, height
         self._robot, self._other = mujoco.MjData(model), mujoco.MjData(model)
         self._option, self._perturb = mujoco.MjvOption(), mujoco.MjvPerturb()
@@ -63,6 +65,7 @@ class Studio:
         camera, scene = self._camera, self._scene
         camera.lookat[:] = look
         camera.azimuth, camera.elevation, camera.distance = shot
+        mujoco.mjv_updateCamera(self._model, self._robot, camera, scene)  # the floor is drawn about where it was before
         every = mujoco.mjtCatBit.mjCAT_ALL.value
         mujoco.mjv_updateScene(self._model, self._robot, self._option, self._perturb, camera, every, scene)
         lights = [scene.lights[index] for index in range(scene.nlight) if not scene.lights[index].headlight]

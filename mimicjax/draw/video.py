@@ -47,7 +47,7 @@ def render(
 ) -> Iterator[np.ndarray]:  # fmt: skip
     """The pictures [height,width,3] uint8 of a film; the last one of a failed episode stays for HOLD.
 
-    model: of engine.scene.build; its visual settings are changed. style: ghost, beside or none. watch: sees the
+    model: of engine.scene.build. style: ghost, beside or none. watch: sees the
     numbers of the rows as they are drawn. Raises UserError for another style, or if there is no OpenGL.
     """
     if style not in REFERENCES:
