@@ -19,7 +19,7 @@ from mimicjax.engine import choose, randomisation, scene
 from mimicjax.env import disturbances, observations, push_profiles
 from mimicjax.env import env as environment
 from mimicjax.env.env import Env
-from mimicjax.errors import UserError
+from mimicjax.errors import UserError, pick
 from mimicjax.evaluation import episodes
 from mimicjax.evaluation.restored import Restored, settings_of
 from mimicjax.learn import actor_critic
@@ -115,7 +115,7 @@ def parts(of: World) -> Parts:
     """What a training iteration is made of."""
     settings = of.settings
     per_device = settings.num_envs // len(of.devices)
-    algorithm = ALGORITHMS[settings.learn.algorithm]
+    algorithm = pick(ALGORITHMS, settings.learn.algorithm, "learn.algorithm")
     disc = sizes(of)["disc"]
     models = tuple(make(settings.learn, disc, per_device, len(of.devices)) for make in algorithm.reward_models)
     axis = devices.AXIS if len(of.devices) > 1 else None

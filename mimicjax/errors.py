@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class UserError(Exception):
@@ -11,6 +14,15 @@ class UserError(Exception):
 
 
 def nearest(given: str, allowed: Iterable[str], most: int = 3) -> str:
-    """' (did you mean a, b?)' for the allowed names nearest to `given`, or '' if none is near."""
-    close = difflib.get_close_matches(given, list(allowed), n=most, cutoff=0.5)
+    """' (did you mean a, b?)' for the allowed names nearest to `given` in spelling, or '' if none is near."""
+    ratio = {a: difflib.SequenceMatcher(None, given.lower(), a.lower()).ratio() for a in allowed}
+    least = max(0.55, max(ratio.values(), default=0.0) - 0.2)
+    close = sorted((a for a in ratio if ratio[a] >= least), key=lambda a: -ratio[a])[:most]
     return f" (did you mean {', '.join(close)}?)" if close else ""
+
+
+def pick(table: Mapping[str, T], name: str, key: str) -> T:
+    """The row of that name; a UserError with the config key, the nearest names and all of them if there is none."""
+    if name not in table:
+        raise UserError(f"{key}: no such name: {name!r}{nearest(name, table)}; allowed: {', '.join(table)}")
+    return table[name]

@@ -11,7 +11,7 @@ import numpy as np
 
 from mimicjax import rotation
 from mimicjax.config.settings import ObservationSettings
-from mimicjax.errors import UserError
+from mimicjax.errors import UserError, pick
 from mimicjax.robot import symmetry
 from mimicjax.types import Pose, Reflection, Robot
 
@@ -100,7 +100,7 @@ TERMS = {"character": character, "phase": phase, "target": target}
 
 def make(robot: Robot, settings: ObservationSettings) -> Term:
     """All configured terms, one after the other."""
-    terms = [TERMS[name](robot, settings) for name in settings.terms]
+    terms = [pick(TERMS, name, "env.observations.terms")(robot, settings) for name in settings.terms]
     return lambda view: jnp.concatenate([term(view) for term in terms])
 
 

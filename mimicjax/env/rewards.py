@@ -10,7 +10,7 @@ import numpy as np
 
 from mimicjax import rotation
 from mimicjax.config.settings import EnvSettings, ObservationSettings
-from mimicjax.errors import UserError, nearest
+from mimicjax.errors import pick
 from mimicjax.types import Pose, Robot
 
 Error = Callable[[Pose, Pose], jax.Array]  # (pose, reference) -> scalar
@@ -90,10 +90,8 @@ ERRORS = {
 
 def make(robot: Robot, settings: EnvSettings) -> Callable[[Pose, Pose], tuple[jax.Array, dict[str, jax.Array]]]:
     """The function (pose, reference) -> (reward, each term's exp(-scale x error))."""
-    for name in settings.rewards:
-        if name not in ERRORS:
-            raise UserError(f"env.rewards.{name}: no such term; allowed: {', '.join(ERRORS)}{nearest(name, ERRORS)}")
-    terms = {name: (term, ERRORS[name](robot, settings.observations)) for name, term in settings.rewards.items()}
+    makers = {name: pick(ERRORS, name, "env.rewards") for name in settings.rewards}
+    terms = {name: (term, makers[name](robot, settings.observations)) for name, term in settings.rewards.items()}
 
     def reward(pose: Pose, ref: Pose) -> tuple[jax.Array, dict[str, jax.Array]]:
         values = {name: jnp.exp(-term.scale * error(pose, ref)) for name, (term, error) in terms.items()}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mimicjax.learn import losses
-from mimicjax.learn.reward_models import RewardModel, add
+
+if TYPE_CHECKING:
+    from mimicjax.learn.reward_models import RewardModel
 
 
 class Algorithm(NamedTuple):
@@ -14,6 +16,13 @@ class Algorithm(NamedTuple):
 
     policy_loss: Callable  # (log_prob, old, advantage, random, clip) -> (loss, statistics)
     reward_models: tuple[Callable[..., RewardModel], ...]  # each (settings, size, envs) -> RewardModel
+
+
+def add(*sizes: Any) -> RewardModel:
+    """reward_models.add, imported when it is called: --help lists the table, and need not wait for flax and optax."""
+    from mimicjax.learn import reward_models
+
+    return reward_models.add(*sizes)
 
 
 ALGORITHMS = {
