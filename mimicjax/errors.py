@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
-
-T = TypeVar("T")
+from collections.abc import Iterable
 
 
 class UserError(Exception):
@@ -19,10 +16,3 @@ def nearest(given: str, allowed: Iterable[str], most: int = 3) -> str:
     least = max(0.55, max(ratio.values(), default=0.0) - 0.2)
     close = sorted((a for a in ratio if ratio[a] >= least), key=lambda a: -ratio[a])[:most]
     return f" (did you mean {', '.join(close)}?)" if close else ""
-
-
-def pick(table: Mapping[str, T], name: str, key: str) -> T:
-    """The row of that name; a UserError with the config key, the nearest names and all of them if there is none."""
-    if name not in table:
-        raise UserError(f"{key}: no such name: {name!r}{nearest(name, table)}; allowed: {', '.join(table)}")
-    return table[name]

@@ -10,10 +10,12 @@ from collections.abc import Collection, Mapping
 
 from mimicjax.env.observations import TERMS
 from mimicjax.env.rewards import ERRORS
+from mimicjax.env.terminations import TERMINATIONS
 from mimicjax.learn.algorithms import ALGORITHMS
 
 NAMES: Mapping[str, Collection[str]] = {
     "algorithms": ALGORITHMS,
     "observations": TERMS,
     "rewards": ERRORS,
+    "terminations": TERMINATIONS,
 }

@@ -58,12 +58,15 @@ def _deepmimic_rewards() -> dict[str, RewardSettings]:
 
 @dataclasses.dataclass(frozen=True)
 class TerminationSettings:
-    """When an episode ends before its time."""
+    """One way to fail before an episode's time."""
 
-    early: bool = key(True, "end failed episodes at once (MimicKit's enable_early_termination)")
-    fall: bool = key(True, "fail when a body that is no contact body touches the ground")
-    pose: bool = key(True, "fail when a body is farther than pose_distance from the reference")
-    pose_distance: float = key(1.0, "metres (MimicKit's pose_termination_dist)", above=0.0)
+    limit: float = key(
+        0.0, "fall: height m of a body that may not touch the ground; pose: distance m of a body from the reference"
+    )
+
+
+def _terminations() -> dict[str, TerminationSettings]:
+    return {"fall": TerminationSettings(), "pose": TerminationSettings(1.0)}  # MimicKit's pose_termination_dist
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +83,10 @@ class EnvSettings:
     rewards: dict[str, RewardSettings] = key(
         _deepmimic_rewards(), "reward terms; null removes an inherited one", names="rewards"
     )
-    terminations: TerminationSettings = key(TerminationSettings, "")
+    early_termination: bool = key(True, "end failed episodes at once (MimicKit's enable_early_termination)")
+    terminations: dict[str, TerminationSettings] = key(
+        _terminations(), "ways to fail; null removes an inherited one", names="terminations"
+    )
     enable_random_force: bool = key(False, "random forces by the four keys here; more is under disturb")
     random_force_scale: list[float] = key(
         [50.0, 50.0, 50.0], "largest N along each world axis, each drawn by itself", low=0.0

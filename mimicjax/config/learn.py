@@ -32,7 +32,7 @@ class StdSettings:
     end_pushed: float | None = key(
         None, "annealed: last value in environments that are pushed (disturb.quiet), null: as end", above=0.0
     )
-    anneal_iterations: int = key(200, "annealed: successful iterations from begin to end", low=1)
+    anneal_samples: float = key(8e5, "annealed: samples of successful iterations from begin to end", above=0.0)
     success_length: float = key(
         150.0, "annealed: control steps between failures that make an iteration successful", above=0.0
     )

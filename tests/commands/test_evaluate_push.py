@@ -130,7 +130,7 @@ def test_the_benchmark_does_nothing_twice(robustness, monkeypatch, tmp_path, cap
         out = Path(command[-1].removeprefix("--out="))
         out.mkdir()
         cell = {"body": "torso_link"}
-        calm = {"body_error": both, "survived": 9, "episodes": 9}
+        unpushed = {"body_error": both, "survived": 9, "episodes": 9}
         at = {"first": 20.0, "second": 30.0, "difference": 10.0, "ratio": {"value": 1.5, "low": 1.4, "high": 1.6}}
         row = {
             "body": "torso_link",
@@ -140,7 +140,7 @@ def test_the_benchmark_does_nothing_twice(robustness, monkeypatch, tmp_path, cap
             "unit": "N s",
             "survive_50": at,
         }
-        sweeps = [{"cells": [cell], "unpushed": calm}] * 2
+        sweeps = [{"cells": [cell], "unpushed": unpushed}] * 2
         (out / "push-a.json").write_text(json.dumps({"sweeps": sweeps, "comparison": [row], "quote": ["a", "b"]}))
 
     done = type("Process", (), {"code": 0, "minutes": 1.0})

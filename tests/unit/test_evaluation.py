@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import scene_g1
 
 from mimicjax.config.settings import EngineSettings, EnvSettings, LearnSettings, ObservationSettings
 from mimicjax.draw import canvas as graphics
@@ -116,12 +117,12 @@ def frozen():
     ]
     still = Engine("still", state.init, lambda physics, ctrl, wrench, variant: physics, state.write)
     settings = EnvSettings(observations=ObservationSettings(joints="angle"))
-    env, motion = environment.make(robot, settings, 30), library.pack(robot, clips)
+    env, motion = environment.make(robot, scene_g1().layout, settings, 30), library.pack(robot, clips)
     learn = LearnSettings(actor_hidden=[8], critic_hidden=[8])
     _, obs, _ = env.place(motion, jax.random.split(jax.random.key(0), 1), jnp.zeros(1, jnp.int32), jnp.zeros(1))
     size = obs["actor"].shape[-1]
     agent = actor_critic.init(jax.random.key(0), learn, size, size, robot.num_dofs)
-    return evaluation.run(robot, env, still, learn, settings.observations, agent, motion, 6, 0)
+    return evaluation.run(robot, scene_g1().layout, env, still, learn, settings.observations, agent, motion, 6, 0)
 
 
 def test_standing_still_is_a_perfect_imitation_of_a_clip_that_stands(frozen):
@@ -199,7 +200,7 @@ def drawable() -> bool:
 
 def picture(style: str, reference_ahead: float, place: float = 0.0) -> np.ndarray:
     robot = load("g1")
-    model = scene.build(robot, EngineSettings())
+    model = scene.build(robot, EngineSettings()).model
     qpos = np.tile(robot.start_qpos, (2, 1)).astype(np.float64)
     qpos[:, 0] += place
     reference = qpos + reference_ahead * (np.arange(robot.nq) == 0)
@@ -226,7 +227,7 @@ def test_the_last_picture_of_a_failed_episode_says_so_and_stays():
     robot, seen = load("g1"), []
     qpos = np.tile(robot.start_qpos, (2, 1)).astype(np.float64)
     watch = lambda frames: (seen.append(frame) or frame for frame in frames)  # noqa: E731
-    model = scene.build(robot, EngineSettings())
+    model = scene.build(robot, EngineSettings()).model
     first, last, *held = video.render(model, qpos, qpos, 1 / 30, "none", "walk", "fell", size=(320, 112), watch=watch)
     assert seen == [0, 1] and len(held) == 30 and all(np.array_equal(last, image) for image in held)
     words = np.abs(first.astype(int) - last)[:40].sum(-1) > 100
@@ -239,7 +240,7 @@ def test_a_robot_without_light_and_floor_texture_is_drawn_all_the_same(tmp_path)
     robot = load("g1")
     lines = robot.xml.read_text().replace(' material="floor"', "").splitlines()
     (tmp_path / "robot.xml").write_text("\n".join(line for line in lines if "<light" not in line))
-    model = scene.build(dataclasses.replace(robot, xml=tmp_path / "robot.xml"), EngineSettings())
+    model = scene.build(dataclasses.replace(robot, xml=tmp_path / "robot.xml"), EngineSettings()).model
     qpos = robot.start_qpos[None].astype(np.float64)
     floor = next(video.render(model, qpos, qpos, 1 / 30, "none", size=(192, 112)))[70:]
     assert model.nlight == 1 and floor.std() > 8  # squares

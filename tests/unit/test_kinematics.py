@@ -179,6 +179,8 @@ def standing(robot):
     @jax.jit
     def clearances(qpos, qvel):
         pose = kinematics.pose_of(robot, qpos, qvel)
-        return kinematics.ground_clearance(robot, pose), kinematics.ground_clearance(robot, pose, 0.1)
+        return kinematics.ground_clearance(robot, pose), kinematics.ground_clearance(
+            robot, pose, lambda xy: 0.1 + 0.0 * xy[..., 0]
+        )
 
     return [np.asarray(x) for x in clearances(jnp.asarray(robot.start_qpos), jnp.zeros(robot.nv))]

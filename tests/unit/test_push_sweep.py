@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 import pytest
+from conftest import scene_g1
 
 from mimicjax.config.settings import ActionSettings, EngineSettings, EnvSettings, LearnSettings, ObservationSettings
 from mimicjax.engine import choose, scene, state
@@ -75,19 +76,22 @@ def floating():
         Cell("pelvis", "forward_left", None, 5.0), Cell("torso_link", "yaw-", 0.1, 0.5),
     ]  # fmt: skip
     bodies = ["torso_link", "pelvis"]
-    robot = dataclasses.replace(robot, wrench_bodies=np.array([robot.body_names.index(b) for b in bodies], np.int32))
     settings = EngineSettings(name="native", threads=1, iterations=10)
+    there = scene.build(robot, settings, [robot.body_names.index(body) for body in bodies])
     holds = EnvSettings(action=ActionSettings(mode="reference"), observations=ObservationSettings(joints="angle"))
-    env, motion = environment.make(robot, holds, 30), library.pack(robot, [standing(robot, 50.0, np.pi / 2)])
+    env, motion = (
+        environment.make(robot, there.layout, holds, 30),
+        library.pack(robot, [standing(robot, 50.0, np.pi / 2)]),
+    )
     agent, plan = agent_for(robot, env, motion), made_plan(kinds, bodies, dt)
-    engine = choose.make(robot, settings, len(kinds))
-    made = sweep.program(robot, env, engine, LEARN, 2, 2, agent, motion, plan, 0)
+    engine = choose.make(there, settings, len(kinds))
+    made = sweep.program(robot, there.layout, env, engine, LEARN, 2, agent, motion, plan, 0)
     plan = jax.tree.map(jnp.asarray, plan)
     carry = made.begin(motion, jax.random.split(jax.random.key(0), len(kinds)), plan)
     for _ in range(2):
         carry, rows = made.advance(agent, motion, plan, carry)
-    physics, model = jax.device_get(carry.env.physics), scene.build(robot, settings)
-    found = np.stack([momentum(model, q, v) for q, v in zip(physics.qpos, physics.qvel, strict=True)])
+    physics = jax.device_get(carry.env.physics)
+    found = np.stack([momentum(there.model, q, v) for q, v in zip(physics.qpos, physics.qvel, strict=True)])
     return found - found[0], jax.device_get(rows), dt
 
 
@@ -113,7 +117,7 @@ def test_what_is_seen_of_a_robot_in_free_fall(floating):
 
 
 def test_joint_torques_are_those_of_mujocos_actuators(g1):
-    model = scene.build(g1, EngineSettings())
+    model = scene_g1().model
     generator = np.random.default_rng(0)
     data = mujoco.MjData(model)
     data.qpos[:], data.qpos[7:] = g1.start_qpos, generator.normal(size=29)
@@ -229,11 +233,12 @@ def test_episodes_end_with_their_time_and_nobody_begins_anew():
     """An engine without physics on a clip that ends: the robot stays where it was put, at the clip's last pose."""
     robot = load("g1")
     still = Engine("still", state.init, lambda physics, ctrl, wrench, variant: physics, state.write)
-    env = environment.make(robot, EnvSettings(observations=ObservationSettings(joints="angle")), 30)
+    layout = scene_g1().layout
+    env = environment.make(robot, layout, EnvSettings(observations=ObservationSettings(joints="angle")), 30)
     motion = library.pack(robot, [standing(robot, 0.8, seconds=0.2)])  # ends after 6 steps: nobody begins anew
     agent = agent_for(robot, env, motion)
     plan = made_plan([Cell("torso_link", "left", 0.1, 1e4)], ["torso_link"], 1 / 30)
-    made = sweep.program(robot, env, still, LEARN, len(robot.wrench_bodies), 3, agent, motion, plan, 0)
+    made = sweep.program(robot, layout, env, still, LEARN, 3, agent, motion, plan, 0)
     told: list[int] = []
     found = sweep.collect(made, agent, motion, plan, 0, 12, told.append)
     assert found.fallen.shape == (12, 1) and not found.fallen.any() and told == [5, 10, 12] and made.bytes > 0
