@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from mimicjax import commands, config
 from mimicjax.config.settings import RunSettings
 from mimicjax.errors import UserError, nearest
+from mimicjax.names import NAMES
 
 DEFAULT = "deepmimic_g1"
 FEW = 32  # environments of MJX on a CPU, where it is a tenth as fast as the native engine
@@ -48,7 +49,7 @@ def parse(argv: Sequence[str]) -> Request:
     parser.add_argument("--seconds", type=float, default=10.0, help="to measure each number (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything that was measured to FILE")
     argv, counts = _take_counts(commands.long_flags(argv))
-    options, settings = config.command_line(parser, RunSettings, argv, DEFAULT)
+    options, settings = config.command_line(parser, RunSettings, argv, DEFAULT, NAMES)
     if options.seconds <= 0:
         raise UserError(f"--seconds: given {options.seconds:g}, allowed is a number above 0")
     engines = tuple(options.engines.split(",")) if options.engines else ()

@@ -27,7 +27,7 @@ class ActionSettings:
 class ObservationSettings:
     """What actor and critic see."""
 
-    terms: list[str] = key(["character", "target"], "observation terms, in order")
+    terms: list[str] = key(["character", "target"], "observation terms, in order", names="observations")
     frame: Literal["global", "heading"] = key("global", "axes of observations (MimicKit's global_obs)")
     root_height: bool = key(True, "include heights (MimicKit's root_height_obs)")
     joints: Literal["rotation", "angle"] = key(
@@ -80,9 +80,13 @@ class EnvSettings:
     )
     action: ActionSettings = key(ActionSettings, "")
     observations: ObservationSettings = key(ObservationSettings, "")
-    rewards: dict[str, RewardSettings] = key(_deepmimic_rewards(), "reward terms; null removes an inherited one")
+    rewards: dict[str, RewardSettings] = key(
+        _deepmimic_rewards(), "reward terms; null removes an inherited one", names="rewards"
+    )
     early_termination: bool = key(True, "end failed episodes at once (MimicKit's enable_early_termination)")
-    terminations: dict[str, TerminationSettings] = key(_terminations(), "ways to fail; null removes an inherited one")
+    terminations: dict[str, TerminationSettings] = key(
+        _terminations(), "ways to fail; null removes an inherited one", names="terminations"
+    )
     enable_random_force: bool = key(False, "random forces by the four keys here; more is under disturb")
     random_force_scale: list[float] = key(
         [50.0, 50.0, 50.0], "largest N along each world axis, each drawn by itself", low=0.0

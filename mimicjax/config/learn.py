@@ -13,7 +13,7 @@ class OptimizerSettings:
     """One network's optimiser and how much it learns from an iteration."""
 
     type: Literal["SGD", "Adam"] = key("SGD", "SGD with momentum 0.9, or AdamW")
-    learning_rate: float = key(1e-4, "learning rate (the first one, if it adapts)", above=0.0)
+    learning_rate: float = key(1e-4, "learning rate, the first one if it adapts", above=0.0)
     weight_decay: float = key(0.0, "L2 added to the gradient (SGD) or decoupled decay (Adam)", low=0.0)
     grad_clip: float = key(0.0, "largest global norm of a gradient; 0 does not clip", low=0.0)
     epochs: int = key(2, "passes over the iteration's samples", low=0)
@@ -55,9 +55,9 @@ class DiscSettings:
 class LearnSettings:
     """Networks and updates; names and defaults are MimicKit's where the idea is the same."""
 
-    algorithm: str = key("DeepMimic", "row of the algorithm table (learn/algorithms.py)")
+    algorithm: str = key("DeepMimic", "row of the algorithm table (learn/algorithms.py)", names="algorithms")
     steps_per_iter: int = key(32, "control steps of a rollout", low=1)
-    discount: float = key(0.99, "discount factor", low=0.0, high=1.0)
+    discount: float = key(0.99, "discount factor (gamma)", low=0.0, high=1.0)
     td_lambda: float = key(0.95, "lambda of the TD(lambda) targets", low=0.0, high=1.0)
     actor_hidden: list[int] = key([1024, 512], "hidden layers of the actor")
     critic_hidden: list[int] = key([1024, 512], "hidden layers of the critic")

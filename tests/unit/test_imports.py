@@ -20,7 +20,7 @@ LAYERS = [
     "draw",
     "run",
     "evaluation",
-    "build",
+    "build|names",
 ]  # after BASE, before the commands
 LEVEL = {name: level for level, names in enumerate(LAYERS, start=1) for name in names.split("|")}
 
