@@ -12,6 +12,15 @@ from mimicjax import rotation
 from mimicjax.robot import kinematics
 from mimicjax.types import BALL, WRAP, Clip, Clips, Pose, Robot
 
+FRAMES = (
+    "root_pos",
+    "root_quat",
+    "root_vel",
+    "root_ang_vel",
+    "joint_quat",
+    "dof_vel",
+)  # fields of Clips, a row a frame
+
 
 def _velocities(
     robot: Robot, fps: jax.Array, pos: jax.Array, quat: jax.Array, joint_quat: jax.Array
@@ -50,10 +59,10 @@ def pack(robot: Robot, clips: Sequence[Clip]) -> Clips:
         return joints, [v[source] for v in _velocities(robot, fps, pos, quat, joints)]
 
     joints, (linear, angular, dof_vel) = derive(fps, pos, quat, dofs, source)
-    weight = np.asarray([clip.weight for clip in clips], np.float64)
+    weight = jnp.asarray([clip.weight for clip in clips], jnp.float32)
     flat = np.asarray([1.0, 1.0, 0.0])
     offset = [flat * (c.root_pos[-1] - c.root_pos[0]) if c.loop == WRAP else 0.0 * flat for c in clips]
-    return Clips(
+    packed = Clips(
         root_pos=jnp.asarray(pos),
         root_quat=jnp.asarray(quat),
         root_vel=linear,
@@ -64,9 +73,11 @@ def pack(robot: Robot, clips: Sequence[Clip]) -> Clips:
         frames=jnp.asarray(frames, jnp.int32),
         duration=jnp.asarray([c.duration for c in clips], jnp.float32),
         loop=jnp.asarray([c.loop for c in clips], jnp.int32),
-        weight=jnp.asarray(weight / weight.sum(), jnp.float32),
+        weight=weight,
+        cumulative=weight,
         loop_offset=jnp.asarray(np.stack(offset), jnp.float32),
     )
+    return jax.jit(weighted)(packed, weight)
 
 
 def phase(clips: Clips, clip: jax.Array, time: jax.Array) -> jax.Array:
@@ -76,11 +87,16 @@ def phase(clips: Clips, clip: jax.Array, time: jax.Array) -> jax.Array:
     return jnp.clip(ratio, 0.0, 1.0)
 
 
+def place(clips: Clips, clip: jax.Array, time: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The frame of clip [...] before time [...] s, counted from the clip's first, and the share of the way to the next."""
+    frames = phase(clips, clip, time) * (clips.frames[clip] - 1).astype(jnp.float32)
+    low = frames.astype(jnp.int32)
+    return low, frames - low.astype(jnp.float32)
+
+
 def query(robot: Robot, clips: Clips, clip: jax.Array, time: jax.Array) -> Pose:
     """The pose of clip [...] int at time [...] s; places and rotations blended, velocities from the frame before."""
-    place = phase(clips, clip, time) * (clips.frames[clip] - 1).astype(jnp.float32)
-    low = place.astype(jnp.int32)
-    blend = place - low.astype(jnp.float32)
+    low, blend = place(clips, clip, time)
     first = clips.start[clip] + low
     second = clips.start[clip] + jnp.minimum(low + 1, clips.frames[clip] - 1)
     s = blend[..., None]
@@ -97,8 +113,23 @@ def query(robot: Robot, clips: Clips, clip: jax.Array, time: jax.Array) -> Pose:
     )  # fmt: skip
 
 
+def without_frames(clips: Clips) -> Clips:
+    """What is known of the clips but their motion, which `query` can no more be asked for."""
+    return clips._replace(**{name: getattr(clips, name)[:0] for name in FRAMES})
+
+
+def weighted(clips: Clips, weight: jax.Array) -> Clips:
+    """The clips with other weights [M], of any scale, at least one above 0. Compiled code may call it."""
+    weight = weight / jnp.sum(weight)
+    # parallel sums round in their own order: a clip of weight 0 must end exactly where the one before it does
+    sums = jnp.where(weight > 0, jnp.cumsum(weight), 0.0)
+    return clips._replace(weight=weight, cumulative=jax.lax.cummax(sums))
+
+
 def sample(clips: Clips, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """A clip by weight and a time in it, uniform over [0, duration)."""
+    """A clip by weight, and a time in it, uniform over [0, duration). A clip of weight 0 is never drawn."""
     pick, when = jax.random.split(key)
-    clip = jax.random.categorical(pick, jnp.log(jnp.maximum(clips.weight, 1e-30))).astype(jnp.int32)
+    # below the sum of all weights in float32 too, since a uniform number is at most 1 - 2**-23
+    height = jax.random.uniform(pick) * clips.cumulative[-1]
+    clip = jnp.searchsorted(clips.cumulative, height, side="right", method="scan_unrolled").astype(jnp.int32)
     return clip, jax.random.uniform(when) * clips.duration[clip]
