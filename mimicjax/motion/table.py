@@ -20,11 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import rotation
-from mimicjax.motion import library
+from mimicjax.motion import blocks, library
 from mimicjax.robot import kinematics
 from mimicjax.types import BALL, HINGE, WRAP, Array, Clips, Pose, Robot
-
-BLOCK = 8192  # rows that are computed at once
 
 
 class Rows(NamedTuple):
@@ -86,29 +84,37 @@ def _empty(robot: Robot, count: int) -> Rows:
 
 
 def tabulate(robot: Robot, clips: Clips, control_dt: float, rows_per_step: int) -> Table:
-    """Compute all rows in one compiled program, block by block: it needs little more memory than the table takes."""
+    """Compute all rows in one compiled program that needs little more memory than the table takes."""
     where = grid(clips, control_dt, rows_per_step)
     total = int(where.count.sum())
-    block = min(BLOCK, total)
+    hinges = np.flatnonzero(robot.joint_kinds[robot.dof_joint] == HINGE)
 
     @jax.jit
-    def fill(clips: Clips, first: Array, stride: Array, split: Array) -> Rows:
-        def step(number: Array, rows: Rows) -> Rows:
-            begin = jnp.minimum(number * block, total - block)  # the last block computes some rows again
-            new = _compute(robot, clips, first, stride, split, begin + jnp.arange(block + 1))
-            return jax.tree.map(lambda old, n: jax.lax.dynamic_update_slice_in_dim(old, n, begin, 0), rows, new)
+    def compute(clips: Clips, first: Array, stride: Array, split: Array) -> Rows:
+        def angles_of(begin: Array, count: int) -> Array:
+            quats = jax.lax.dynamic_slice_in_dim(clips.joint_quat, begin, count)
+            return kinematics.joint_angles(robot, quats)[:, hinges]
 
-        return jax.lax.fori_loop(0, -(-total // block), step, _empty(robot, total))
+        # arc tangents are the dearest part: one for a frame instead of two for a row
+        angles = blocks.fill(jnp.zeros((len(clips.joint_quat), len(hinges))), angles_of)
+
+        def rows_of(begin: Array, count: int) -> Rows:
+            return _compute(robot, clips, angles, first, stride, split, begin + jnp.arange(count + 1))
+
+        return blocks.fill(_empty(robot, total), rows_of)
 
     first, stride, split = (
         jnp.asarray(column, jnp.int32) for column in (np.cumsum(where.count) - where.count, where.stride, where.split)
     )
-    rows = fill(clips, first, stride, split)
+    rows = compute(clips, first, stride, split)
     return Table(library.without_frames(clips), rows, first, stride, split, jnp.int32(rows_per_step))
 
 
-def _compute(robot: Robot, clips: Clips, first: Array, stride: Array, split: Array, row: Array) -> Rows:
-    """Rows of consecutive numbers [n+1], without the last, of which only the one before it needs something."""
+def _compute(robot: Robot, clips: Clips, angles: Array, first: Array, stride: Array, split: Array, row: Array) -> Rows:
+    """Rows of consecutive numbers [n+1], without the last, of which only the one before it needs something.
+
+    angles: of the hinges, [F,H] rad.
+    """
     clip = jnp.searchsorted(first, row, side="right").astype(jnp.int32) - 1
     last = (clips.frames[clip] - 1) * split[clip]  # places are counted in splits of a frame
     here = jnp.minimum((row - first[clip]) * stride[clip], last)
@@ -124,8 +130,7 @@ def _compute(robot: Robot, clips: Clips, first: Array, stride: Array, split: Arr
     root_quat = rotation.slerp(clips.root_quat[frame], clips.root_quat[after], s[:, 0])
     joint_quat = rotation.slerp(clips.joint_quat[frame], clips.joint_quat[after], s)
     bodies = kinematics.forward(robot, root_pos, root_quat, joint_quat)[0]
-    hinges = np.flatnonzero(robot.joint_kinds[robot.dof_joint] == HINGE)
-    angles = kinematics.joint_angles(robot, joint_quat)[:, hinges]
+    angles = _wrap(angles[frame] + s * _wrap(angles[after] - angles[frame]))
 
     n = len(row) - 1
     follows = (following > here)[:n]  # what follows the last row of a clip is another's

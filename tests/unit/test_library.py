@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 from conftest import synthetic_clip
 
-from mimicjax.motion import library
+from mimicjax.motion import blocks, library
 from mimicjax.robot import kinematics
 from mimicjax.types import CLAMP, WRAP
 
 
-def test_packing_many_clips_is_packing_each(g1):
+@pytest.mark.parametrize("block", [10, 8192])
+def test_packing_many_clips_is_packing_each(block, g1, monkeypatch):
+    """At once, or in blocks that end within clips and between them."""
+    monkeypatch.setattr(blocks, "BLOCK", block)
     several = [synthetic_clip(29, WRAP, 31), synthetic_clip(29, CLAMP, 12), synthetic_clip(29, WRAP, 2)]
     several[1] = dataclasses.replace(several[1], fps=50.0, weight=3.0)
     packed = library.pack(g1, several)

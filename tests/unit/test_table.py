@@ -13,7 +13,7 @@ import pytest
 from conftest import synthetic_clip
 from test_kinematics import ballbot  # noqa: F401  (a fixture)
 
-from mimicjax.motion import library, memory, reference, table
+from mimicjax.motion import blocks, library, memory, reference, table
 from mimicjax.motion.datasets import load_motions
 from mimicjax.motion.files import read_clip
 from mimicjax.types import CLAMP, WRAP, Clip, Clips
@@ -178,7 +178,7 @@ def test_a_clip_ends_on_its_last_frame(several, made, lookup):
 
 def test_many_blocks_are_one(g1, clips, monkeypatch):
     whole = table.tabulate(g1, clips, DT, 2)
-    monkeypatch.setattr(table, "BLOCK", 50)  # of 122 rows: the last block begins within the second
+    monkeypatch.setattr(blocks, "BLOCK", 50)  # of 122 rows: the last block begins within the second
     for got, want in zip(table.tabulate(g1, clips, DT, 2).rows, whole.rows, strict=True):
         np.testing.assert_allclose(got, want, atol=1e-6)
 
