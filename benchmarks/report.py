@@ -15,8 +15,8 @@ ROOT = str(Path(__file__).parents[1])
 sys.path.insert(0, ROOT)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH")]))
 
+from mimicjax.benchmark import machine  # noqa: E402
 from mimicjax.files import replace_text  # noqa: E402
-from mimicjax.run import machine  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -91,11 +91,11 @@ def summary(file: Path) -> dict[str, Any]:
     data = json.loads(file.read_text())
     body = data["sweeps"][0]["cells"][0]["body"]
     rows = [r for r in data["comparison"] if (r["body"], r["direction"], r["kind"]) == (body, "headings", "force")]
-    calm = [each["unpushed"] for each in data["sweeps"]]
-    errors = [each["body_error"]["value"] for each in calm]
+    unpushed = [each["unpushed"] for each in data["sweeps"]]
+    errors = [each["body_error"]["value"] for each in unpushed]
     return {
         "body": body, "thresholds": {_how(row): {**row[SHARE], "unit": row["unit"]} for row in rows},
-        "unpushed": [{**each["body_error"], "survived": each["survived"], "episodes": each["episodes"]} for each in calm],
+        "unpushed": [{**each["body_error"], "survived": each["survived"], "episodes": each["episodes"]} for each in unpushed],
         "error_ratio": errors[1] / errors[0] if None not in errors and errors[0] else None,
         "quote": data["quote"], "file": file.name,
     }  # fmt: skip

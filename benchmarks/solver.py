@@ -92,7 +92,7 @@ OPTIONS = [
 
 def model_of(robot: Robot, settings: EngineSettings, raw: dict[str, Any]) -> mujoco.MjModel:
     """The scene's model with further options of MuJoCo set."""
-    model = scene.build(robot, settings)
+    model = scene.build(robot, settings).model
     for name, value in raw.items():
         setattr(model.opt, name, value)
     return model
@@ -191,7 +191,7 @@ def main() -> None:
     robot = load(given.robot)
     clips = [clip for motion in given.motion.split(",") for clip in load_motions(motion, robot)]
     packed = library.pack(robot, clips)
-    states = throughput.drive(robot, packed, given.num_envs, 1.0 / BASE.control_freq, noise=0.0)
+    states = throughput.drive(scene.build(robot, BASE), packed, given.num_envs, 1.0 / BASE.control_freq, noise=0.0)
     bench = Bench(robot, states, given.seconds)
     rows, chosen = [], [option for option in OPTIONS if re.search(given.only, option.name)]
     for option in chosen:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,70 +14,83 @@ import numpy as np
 
 from mimicjax import config
 from mimicjax.config.push import PushSettings
-from mimicjax.config.settings import RandomizeSettings, RunSettings
+from mimicjax.config.settings import RunSettings
 from mimicjax.engine import choose, randomisation, scene
+from mimicjax.engine.scene import Furnish, Scene
 from mimicjax.env import disturbances, observations, push_profiles
 from mimicjax.env import env as environment
 from mimicjax.env.env import Env
+from mimicjax.env.view import Scope
 from mimicjax.errors import UserError
 from mimicjax.evaluation import episodes
+from mimicjax.evaluation.episodes import Player
 from mimicjax.evaluation.restored import Restored, settings_of
-from mimicjax.learn import actor_critic
-from mimicjax.learn.actor_critic import ActorCritic
-from mimicjax.learn.algorithms import ALGORITHMS
+from mimicjax.learn import actor_critic, algorithms
+from mimicjax.learn.sockets import Agent, Mirror, Policy, Spec
 from mimicjax.motion import library, reference
 from mimicjax.motion.datasets import load_motions
 from mimicjax.motion.reference import Motion
 from mimicjax.robot import symmetry
-from mimicjax.robot.bodies import with_wrench_bodies
 from mimicjax.robot.load import load as load_robot
 from mimicjax.run import checkpoint, checkpoint_files, devices, rollout
 from mimicjax.run.iteration import Parts
 from mimicjax.run.loop import Training
-from mimicjax.types import Engine, Episodes, Robot, TrainState
+from mimicjax.types import Engine, Episodes, TrainState
 from mimicjax.world import World
 
 ENVS_PER_DEVICE = {"cpu": 128, "gpu": 4096, "tpu": 4096}  # docs/architecture.md says how these were found
 
 
-def world(settings: RunSettings) -> World:
-    """Load robot and clips, choose engine and number of environments. Raises UserError for what does not fit."""
+def world(settings: RunSettings, furnish: Sequence[Furnish] = ()) -> World:
+    """Load robot and clips, choose engine and number of environments. Raises UserError for what does not fit.
+
+    furnish: adds objects to the scene, as `scene.build` takes it.
+    """
     robot = load_robot(settings.robot)
     clips = load_motions(settings.motion, robot)
-    found = tuple(jax.devices())
-    kind = found[0].platform
+    cores = tuple(jax.devices())
+    kind = cores[0].platform
     name, reason = choose.choose(settings.engine)
     settings, friction = _with_friction(settings)
     notes = [f"engine {name}: {reason}", *friction]
     count = settings.num_envs
     if not count:
-        count = ENVS_PER_DEVICE.get(kind, 4096) * len(found)
-        notes.append(f"{count} environments: {count // len(found)} for each of {len(found)} {kind} device(s)")
-    if count % len(found):
-        low = max(len(found), count - count % len(found))
-        raise UserError(f"num_envs is {count}; it must be divisible by the {len(found)} devices, for example {low}")
+        count = ENVS_PER_DEVICE.get(kind, 4096) * len(cores)
+        notes.append(f"{count} environments: {count // len(cores)} for each of {len(cores)} {kind} device(s)")
+    if count % len(cores):
+        low = max(len(cores), count - count % len(cores))
+        raise UserError(f"num_envs is {count}; it must be divisible by the {len(cores)} devices, for example {low}")
     settings = dataclasses.replace(settings, num_envs=count, engine=dataclasses.replace(settings.engine, name=name))
-    motion, note = reference.prepare(robot, library.pack(robot, clips), 1.0 / settings.engine.control_freq, found)
+    dt = 1.0 / settings.engine.control_freq
+    motion, note = reference.prepare(robot, library.pack(robot, clips), dt, cores)
     notes.append(note)
-    robot, env, calm = _environments(settings, robot)
-    return World(settings, robot, clips, motion, env, calm, found, tuple(notes))
-
-
-def _environments(settings: RunSettings, robot: Robot) -> tuple[Robot, Env, Env]:
-    """(the robot with all bodies that are pushed among its wrench bodies, env of training, the calm env)."""
-    engine, randomize, dt = settings.engine, settings.randomize, 1.0 / settings.engine.control_freq
-    if randomize.models:  # before anything is compiled
-        randomisation.check(scene.build(robot, engine), robot, randomize)
-    profiles = _profiles(settings)
-    robot = with_wrench_bodies(robot, push_profiles.pushed_bodies(robot, profiles))
-    disturb = disturbances.make(
-        robot, profiles, dt, settings.num_envs, settings.disturb.observe, settings.disturb.quiet
+    there = scene.build(robot, settings.engine, push_profiles.wrench_bodies(robot, _profiles(settings)), furnish)
+    scope = Scope(robot, settings.env, there.layout, dt)
+    env, test_env = _environments(settings, there, scope)
+    return World(
+        settings=settings,
+        robot=robot,
+        scene=there,
+        scope=scope,
+        clips=clips,
+        motion=motion,
+        env=env,
+        test_env=test_env,
+        devices=cores,
+        notes=tuple(notes),
     )
-    calm = environment.make(robot, settings.env, engine.control_freq)
-    if disturb is None and randomize == RandomizeSettings():
-        return robot, calm, calm
-    env = environment.make(robot, settings.env, engine.control_freq, disturb, randomize, scene.substeps(engine))
-    return robot, env, calm
+
+
+def _environments(settings: RunSettings, there: Scene, scope: Scope) -> tuple[Env, Env]:
+    """(env of training, env of tests: the same on the model as given, without pushes or noise)."""
+    engine, randomize, disturb = settings.engine, settings.randomize, settings.disturb
+    if randomize.models:  # before anything is compiled
+        randomisation.check(there, randomize)
+    views = [model.needs for model in algorithms.of(settings.learn.algorithm).reward_models]
+    pushes = disturbances.make(scope, _profiles(settings), settings.num_envs, disturb.observe, disturb.quiet)
+    test_env = environment.make(scope)
+    env = environment.make(scope, pushes, randomize, scene.substeps(engine), views)
+    return env, test_env
 
 
 def _with_friction(settings: RunSettings) -> tuple[RunSettings, list[str]]:
@@ -89,71 +102,97 @@ def _with_friction(settings: RunSettings) -> tuple[RunSettings, list[str]]:
     return dataclasses.replace(settings, engine=engine), [note]
 
 
-def sizes(of: World) -> dict[str, int]:
-    """Sizes of the observations {"actor", "critic", "disc"}, from shapes alone."""
+class Sizes(NamedTuple):
+    """How many numbers actor, critic and reward models see."""
+
+    blocks: dict[str, int]  # of observations
+    views: dict[str, int]  # of reward models
+
+
+def sizes(of: World) -> Sizes:
+    """From shapes alone."""
 
     def probe(motion: Motion):
         keys = jax.random.split(jax.random.key(0), 1)
         state, obs, _ = of.env.place(motion, keys, jnp.zeros(1, jnp.int32), jnp.zeros(1))
-        _, step, _ = of.env.after(motion, state)
-        return obs, step.disc_robot
+        names = [model.needs for model in algorithms.of(of.settings.learn.algorithm).reward_models]
+        return obs, {name: of.env.demonstrate(name, motion, keys) for name in names}
 
-    obs, disc = jax.eval_shape(probe, of.motion)
-    return {"actor": obs["actor"].shape[-1], "critic": obs["critic"].shape[-1], "disc": disc.shape[-1]}
+    obs, views = jax.eval_shape(probe, of.motion)
+    width = lambda tree: {name: array.shape[-1] for name, array in tree.items()}  # noqa: E731
+    return Sizes(width(obs), width(views))
+
+
+def spec(of: World) -> Spec:
+    """What a policy has to fit. Raises UserError where learn.symmetry is on and something has no mirror image."""
+    parts, robot = {**of.env.actor, **of.env.critic}, of.robot
+    mirror = None
+    if of.settings.learn.symmetry:
+        images = {name: observations.reflection(robot, block) for name, block in parts.items()}
+        mirror = Mirror(images, symmetry.dofs(robot))
+    blocks = {name: sum(part.size for part in block) for name, block in parts.items()}
+    return Spec(blocks, tuple(of.env.actor), tuple(of.env.critic), robot.num_dofs, mirror)
+
+
+def policy(of: World) -> Policy:
+    """The policy that the run's algorithm trains."""
+    return algorithms.of(of.settings.learn.algorithm).policy(of.settings.learn, spec(of))
 
 
 def engine(of: World, num_envs: int, randomised: bool = False) -> Engine:
-    """An engine for this world, sized for `num_envs` environments; randomised for `env`, else for `calm`."""
+    """An engine for this world, sized for `num_envs` environments; randomised for `env`, else for `test_env`."""
     settings = of.settings
-    return choose.make(of.robot, settings.engine, num_envs, settings.randomize if randomised else None, settings.seed)
+    return choose.make(of.scene, settings.engine, num_envs, settings.randomize if randomised else None, settings.seed)
 
 
 def parts(of: World) -> Parts:
     """What a training iteration is made of."""
-    settings = of.settings
-    per_device = settings.num_envs // len(of.devices)
-    algorithm = ALGORITHMS[settings.learn.algorithm]
-    disc = sizes(of)["disc"]
-    models = tuple(make(settings.learn, disc, per_device, len(of.devices)) for make in algorithm.reward_models)
-    axis = devices.AXIS if len(of.devices) > 1 else None
+    settings, count = of.settings, len(of.devices)
+    per_device = settings.num_envs // count
+    algorithm = algorithms.of(settings.learn.algorithm)
+    views = sizes(of).views
+    models = [maker.make(settings.learn, views[maker.needs], per_device, count) for maker in algorithm.reward_models]
     return Parts(
-        of.env, engine(of, per_device, True), settings.learn, algorithm, models, per_device, len(of.devices), axis
+        env=of.env,
+        engine=engine(of, per_device, True),
+        settings=settings.learn,
+        spec=spec(of),
+        policy=policy(of),
+        algorithm=algorithm,
+        reward_models=tuple(models),
+        envs=per_device,
+        devices=count,
+        axis=devices.AXIS if count > 1 else None,
     )
 
 
-def first_agent(of: World, seed_key: jax.Array) -> ActorCritic:
+def first_agent(of: World, key: jax.Array) -> Agent:
     """Actor and critic before any training."""
-    width = sizes(of)
-    learn = of.settings.learn
-    return actor_critic.init(seed_key, learn, width["actor"], width["critic"], of.robot.num_dofs, _mirror(of))
-
-
-def _mirror(of: World) -> actor_critic.Mirror | tuple[()]:
-    """What observations and actions are in a mirror; () without learn.symmetry. Raises UserError."""
-    settings, robot = of.settings, of.robot
-    if not settings.learn.symmetry:
-        return ()
-    seen, profiles = observations.reflection(robot, settings.env.observations), _profiles(settings)
-    parts = [seen, disturbances.reflection(robot, len(profiles), settings.disturb.observe)] if profiles else [seen]
-    return actor_critic.Mirror(seen, symmetry.join(parts), symmetry.dofs(robot))
+    return actor_critic.init(key, of.settings.learn, spec(of), policy(of))
 
 
 def _profiles(settings: RunSettings) -> Mapping[str, PushSettings]:
     return push_profiles.collect(settings.disturb.profiles, settings.env, 1.0 / settings.engine.control_freq)
 
 
-def first_state(of: World, made: Parts) -> TrainState:
+def first_state(of: World, parts: Parts) -> TrainState:
     """The state a run begins with; a function of the seed alone."""
 
     def begin(seed_key: jax.Array, motion: Motion) -> TrainState:
-        agent_key, model_key, env_key, key = jax.random.split(seed_key, 4)
-        agent = first_agent(of, agent_key)
+        agent_key, model_key, env_key, memory_key, key = jax.random.split(seed_key, 5)
         model_keys = jax.random.split(model_key, 8)
-        models = tuple(model.init(k) for model, k in zip(made.reward_models, model_keys, strict=False))
-        keys = jax.vmap(lambda i: jax.random.fold_in(env_key, i))(jnp.arange(of.settings.num_envs))
-        clip, start = of.env.draw(motion, keys)
-        state, obs = rollout.begin(of.env, made.engine, motion, keys, clip, start)
-        return TrainState(agent, models, state, obs, jnp.int32(0), key)
+        per_env = lambda key: jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(of.settings.num_envs))  # noqa: E731
+        keys = per_env(env_key)
+        state, obs = rollout.begin(of.env, parts.engine, motion, keys, *of.env.draw(motion, keys))
+        return TrainState(
+            agent=actor_critic.init(agent_key, parts.settings, parts.spec, parts.policy),
+            reward_models=tuple(model.init(k) for model, k in zip(parts.reward_models, model_keys, strict=False)),
+            env=state,
+            obs=obs,
+            memory=parts.policy.begin(per_env(memory_key)),
+            iteration=jnp.int32(0),
+            key=key,
+        )
 
     # compiled: run op by op it takes ten times as long, and its outputs may share buffers, which cannot be donated
     return jax.jit(begin)(jax.random.key(of.settings.seed), of.motion)
@@ -192,23 +231,27 @@ def restore(folder: Path, *, engine: str | None = None, motion: str | None = Non
         notes.append(f"the files of robot {settings.robot} have changed since the run was trained")
     if not motion and here["motion_hash"] != saved.get("motion_hash"):
         notes.append(f"the motion {settings.motion} has changed since the run was trained")
-    return Restored(there, agent, number, saved, tuple(notes))
+    return Restored(folder, there, policy(there), agent, number, saved, tuple(notes))
 
 
 def training(of: World) -> Training:
     """Everything the training loop needs; nothing is compiled yet."""
-    settings = of.settings
-    made = parts(of)
-    chunk, place = devices.compiled(made, of.devices)
+    settings, whole = of.settings, parts(of)
+    chunk, place = devices.compiled(whole, of.devices)
     count = settings.keep.test_episodes
-    run = episodes.make(of.calm, engine(of, count), settings.learn)
+    run = episodes.make(Player(of.test_env, engine(of, count), whole.policy))
 
-    def test(agent: Any, motion: Motion, key: jax.Array) -> Episodes:
+    def test(agent: Agent, motion: Motion, key: jax.Array) -> Episodes:
         keys = jax.random.split(key, count)
-        return run(agent, motion, keys, *of.calm.draw(motion, keys))
+        return run(agent, motion, keys, *of.test_env.draw(motion, keys))
 
     compiled_test = jax.jit(test)
     return Training(
-        settings, chunk, lambda: first_state(of, made), place,
-        lambda agent, key: compiled_test(agent, of.motion, key), of.motion, facts(of),
-    )  # fmt: skip
+        settings=settings,
+        chunk=chunk,
+        first=lambda: first_state(of, whole),
+        place=place,
+        test=lambda agent, key: compiled_test(agent, of.motion, key),
+        motion=of.motion,
+        facts=facts(of),
+    )

@@ -15,6 +15,8 @@ from mimicjax.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mimicjax.evaluation.restored import Restored
+
 WIDE = 300  # columns
 SHORT = {"engine": "engine.name"}  # flags that stand for a longer key
 
@@ -44,6 +46,21 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else WIDE)
+
+
+def restore(folder: Path, engine: str | None, motion: str | None, checkpoint: int | None) -> Restored:
+    """A run folder, loaded to be used; prints in what it differs from the run as trained.
+
+    engine, motion: instead of the run's. checkpoint: its iteration, None for the latest. Raises UserError.
+    """
+    from mimicjax import build
+    from mimicjax.evaluation.restored import settings_of
+
+    fit_threads(engine or settings_of(folder).engine.name)
+    restored = build.restore(folder, engine=engine, motion=motion, step=checkpoint)
+    for note in restored.notes:
+        print(f"note: {note}")
+    return restored
 
 
 def fit_threads(engine: str) -> None:

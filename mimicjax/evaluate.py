@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mimicjax import commands, evaluate_push
 from mimicjax.errors import UserError
 
 if TYPE_CHECKING:
-    from mimicjax.build import World
-    from mimicjax.evaluation.episodes import Recording
     from mimicjax.evaluation.restored import Restored
 
 EPISODES = 64
-MOST_CLIPS = 30  # rows of the table on the screen
-PACKAGES = ("mimicjax", "mujoco", "mujoco-mjx", "warp-lang", "jax", "jaxlib", "numpy")
-HEADLINE = ("Completed", "Success_0.5m", "Success_0.25m", "MPJPE_Global", "MPJPE_Root", "Return_Per_Step")
 
 
 def _whole(text: str) -> int:
@@ -69,167 +63,51 @@ def run(argv: Sequence[str]) -> int:
     """Evaluate as the command line says."""
     options = parse(argv)
     if options.push_sweep:
-        return evaluate_push.run(options, _facts)
-    from mimicjax import build  # after parsing: --help and mistakes answer at once
-    from mimicjax.draw import video
-    from mimicjax.evaluation import report as evaluation
+        return evaluate_push.run(options)
+    from mimicjax.draw import canvas, video  # after parsing: --help and mistakes answer at once
+    from mimicjax.evaluation import output, report, table
+    from mimicjax.evaluation.restored import describe, engine_for
 
     if options.video:
-        from mimicjax.draw import canvas as graphics
-
         video.check(options.video)
-        graphics.backend()
-    loaded = build.restore(options.run, engine=options.engine, motion=options.motion, step=options.checkpoint)
-    world = loaded.world
+        canvas.backend()
+    restored = commands.restore(options.run, options.engine, options.motion, options.checkpoint)
+    world = restored.world
     names = [clip.name for clip in world.clips]
     count = len(names) + options.episodes
-    for note in loaded.notes:
-        print(f"note: {note}")
-    print(f"{options.run}, checkpoint {loaded.step}: {count} episodes on {world.settings.engine.name}", flush=True)
-    engine = _engine(build, loaded, options.engine, count)
-    results = evaluation.run(
-        world.robot, world.calm, engine, world.settings.learn, world.settings.env.observations,
-        loaded.agent, world.motion, options.episodes, options.seed,
-    )  # fmt: skip
-    data = evaluation.report(results, names, _facts(options, loaded))
-    _show(data)
-    stem = f"{loaded.step:010d}-{engine.name}-seed{options.seed}"
+    print(f"{options.run}, checkpoint {restored.step}: {count} episodes on {world.settings.engine.name}", flush=True)
+    engine = engine_for(restored, count)
+    results = report.run(restored, engine, options.episodes, options.seed)
+    data = report.report(results, names, describe(restored, options.seed))
+    console = commands.console()
+    console.print(table.overall(data))
+    if len(names) > 1:
+        console.print(table.per_clip(data))
+    if len(names) > table.MOST_CLIPS:
+        console.print(f"and {len(names) - table.MOST_CLIPS} clips more, in the files")
+    stem = f"{restored.step:010d}-{engine.name}-seed{options.seed}"
     stem += f"-{Path(options.motion).stem}" if options.motion else ""
-    for path in evaluation.write(options.out or options.run / "evaluation", stem, data):
+    for path in output.write(options.out or options.run / "evaluation", stem, data, report.rows(data)):
         print(path)
     if options.video:
-        _film(build, loaded, options)
+        _film(restored, options)
     return 0
 
 
-def _engine(build: Any, loaded: Restored, asked: str | None, count: int) -> Any:
-    """The engine for `count` environments. Where the run's own cannot run here, say which flag helps."""
-    try:
-        return build.engine(loaded.world, count)
-    except UserError as problem:
-        hint = "" if asked else "; the run was trained with this engine: choose another with --engine, such as native"
-        raise UserError(f"{problem}{hint}") from problem
+def _film(restored: Restored, options: argparse.Namespace) -> None:
+    from mimicjax.draw import files, video
+    from mimicjax.evaluation import film, progress
 
-
-def _facts(options: argparse.Namespace, loaded: Restored) -> dict[str, Any]:
-    """What was evaluated, where and with what: all that is needed to do it again."""
-    import jax
-
-    settings, saved = loaded.world.settings, loaded.facts
-    trained = saved.get("config") or {}
-    return {
-        "run": options.run.resolve().name, "checkpoint": loaded.step, "samples": saved.get("samples"),
-        "robot": settings.robot, "motion": settings.motion, "seed": options.seed, "engine": settings.engine.name,
-        "trained_on": (trained.get("engine") or {}).get("name"), "control_freq": settings.engine.control_freq,
-        "sim_freq": settings.engine.sim_freq, "episode_length": settings.env.episode_length,
-        "device": jax.devices()[0].device_kind, "versions": _versions(PACKAGES), "trained_with": saved.get("versions"),
-        "notes": list(loaded.notes),
-    }  # fmt: skip
-
-
-def _versions(packages: Iterable[str]) -> dict[str, str]:
-    import mimicjax
-
-    found = {"mimicjax": mimicjax.__version__}
-    for name in packages:
-        try:
-            found.setdefault(name, importlib.metadata.version(name))
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _show(data: dict[str, Any]) -> None:
-    """The tables: all figures overall, then the main ones of every clip."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    console = commands.console()
-    overall, clips = data["overall"], data["clips"]
-    table = Table(title="overall, 95 % confidence", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("", "", *(f"{origin} ({found['episodes']})" for origin, found in overall.items())):
-        table.add_column(column, justify="right" if column else "left", no_wrap=True)
-    for name in [key for key in overall["all"] if key != "episodes"]:
-        unit = data["units"].get(name, "")
-        table.add_row(name, "" if unit == "share" else unit, *(_text(name, found[name]) for found in overall.values()))
-    console.print(table)
-    if len(clips) == 1:
-        return
-    table = Table(
-        "clip", "episodes", *HEADLINE, title="per clip", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
-    )
-    for name, found in list(clips.items())[:MOST_CLIPS]:
-        mine = found["all"]
-        table.add_row(name, str(mine["episodes"]), *(_value(key, mine[key]["value"]) for key in HEADLINE))
-    console.print(table)
-    if len(clips) > MOST_CLIPS:
-        console.print(f"and {len(clips) - MOST_CLIPS} clips more, in the files")
-
-
-def _text(name: str, estimate: dict[str, Any]) -> str:
-    value, low, high = (estimate[key] for key in ("value", "low", "high"))
-    if low is None:
-        return _value(name, value)
-    if _is_share(name):
-        return f"{_value(name, value)} [{100 * low:.0f}, {100 * high:.0f}]"
-    half = (high - low) / 2
-    return (
-        f"{_value(name, value)} ± {100 * half:.1f}" if name == "Completion" else f"{_value(name, value)} ± {half:.2g}"
-    )
-
-
-def _value(name: str, value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{100 * value:.1f} %" if _is_share(name) or name == "Completion" else f"{value:.4g}"
-
-
-def _is_share(name: str) -> bool:
-    return name == "Completed" or name.startswith("Success")
-
-
-def _film(build: Any, loaded: Restored, options: argparse.Namespace) -> None:
-    import jax
-    import jax.numpy as jnp
-
-    from mimicjax.draw import video
-    from mimicjax.engine import scene
-    from mimicjax.evaluation import episodes, progress
-    from mimicjax.motion.reference import poses_at
-    from mimicjax.robot.kinematics import qpos_of
-
-    world = loaded.world
-    name, dt = world.clips[0].name, world.calm.dt
-    print(f"filming {name}: first its episode is run", flush=True)
-    reference = lambda motion, clip, time: qpos_of(world.robot, poses_at(world.robot, motion, clip, time))[0]  # noqa: E731
-    film = jax.jit(episodes.record(world.calm, build.engine(world, 1), world.settings.learn, reference))
-    key = jax.random.key(options.seed)
-    took = jax.device_get(film(loaded.agent, world.motion, key, jnp.int32(0), jnp.float32(0)))
-    rows, model = slice(0, int(took.length) + 1), scene.build(world.robot, world.settings.engine)
-    failure = _failure(world, took)
-    print(f"filming {name}, {took.length * dt:.1f} s{': ' if failure else ''}{failure}", flush=True)
-    frames = video.render(
-        model, took.qpos[rows], took.reference[rows], dt, options.reference, name, failure,
-        watch=lambda frames: progress.watched(frames, "frames", sys.stderr),
-    )  # fmt: skip
-    video.write(options.video, frames, world.settings.engine.control_freq)
+    world = restored.world
+    print(f"filming {world.clips[0].name}: first its episode is run", flush=True)
+    episode = film.shoot(restored, options.seed)
+    seconds = (len(episode.qpos) - 1) * episode.dt
+    ending = f": {episode.failure}" if episode.failure else ""
+    print(f"filming {episode.caption}, {seconds:.1f} s{ending}", flush=True)
+    watch = lambda frames: progress.watched(frames, "frames", sys.stderr)  # noqa: E731
+    frames = video.render(world.scene.model, episode, options.reference, watch=watch)
+    files.write_film(options.video, frames, world.settings.engine.control_freq)
     print(options.video)
-
-
-def _failure(world: World, took: Recording) -> str:
-    """How a filmed episode failed; empty if it did not."""
-    import jax.numpy as jnp
-
-    from mimicjax.env import terminations
-    from mimicjax.robot.kinematics import pose_of
-    from mimicjax.types import FAILED
-
-    if took.done != FAILED:
-        return ""
-    still = jnp.zeros(world.robot.nv)
-    pose, reference = (pose_of(world.robot, qpos[int(took.length)], still) for qpos in (took.qpos, took.reference))
-    env = world.settings.env
-    return terminations.reason(world.robot, env.terminations, env.observations, pose, reference)
 
 
 if __name__ == "__main__":

@@ -3,91 +3,58 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from mimicjax import commands, config
 from mimicjax.errors import UserError
 
 if TYPE_CHECKING:
-    from mimicjax.evaluation.push.cells import Cell
-    from mimicjax.evaluation.push.profile import SweepSettings
     from mimicjax.evaluation.push.report import Sweep
+    from mimicjax.evaluation.push.trial import Trial
     from mimicjax.evaluation.restored import Restored
 
-MEMORY_SHARE = 0.6  # of what is free
-MOST_ROWS = 40  # of the table on the screen
 
+def run(options: argparse.Namespace) -> int:
+    """Sweep the run of --run, and that of --compare with it, as the command line says."""
+    from mimicjax.evaluation import output
+    from mimicjax.evaluation.push import figures, profile, report, trial
+    from mimicjax.evaluation.restored import describe
 
-class _Asked(NamedTuple):
-    """What to push, read and checked before anything is compiled."""
-
-    name: str  # of the profile
-    sweep: SweepSettings
-    cells: list[Cell]
-    bodies: list[str]  # that are pushed
-
-
-def run(options: argparse.Namespace, facts: Callable[[argparse.Namespace, Restored], dict[str, Any]]) -> int:
-    """Sweep the run of --run, and that of --compare with it, as the command line says. facts: see evaluate."""
-    from mimicjax.evaluation.push import figures, profile, report
-    from mimicjax.evaluation.push.outcomes import HOLD, RECOVERED, SUCCESS
-
-    begun = time.monotonic()
-    sweep = profile.load(options.push_sweep)
-    loaded = _load(options, options.run, options.checkpoint)
-    other = _load(options, options.compare, None) if options.compare else None
-    asked = _asked(options.push_sweep, sweep, loaded)
+    start = time.monotonic()
+    settings = profile.load(options.push_sweep)
+    runs = [commands.restore(options.run, options.engine, options.motion, options.checkpoint)]
+    if options.compare:
+        runs.append(commands.restore(options.compare, options.engine, options.motion, None))
+    pushes = trial.prepare(options.push_sweep, settings, runs[0].world.robot)
     labels = _labels(options)
-    about: dict[str, Any] = {
-        "profile": asked.name, "sweep": _plain(sweep),
-        "definitions": {"recovered_below": RECOVERED, "recovered_for": HOLD, "success_below": SUCCESS},
-        "runs": [facts(options, loaded)],
-    }  # fmt: skip
-    sweeps = [_sweep(options, asked, loaded, labels[0])]
-    if other:
-        _same(options, loaded, other)
-        about["runs"].append(facts(argparse.Namespace(**{**vars(options), "run": options.compare}), other))
-        sweeps.append(_sweep(options, asked, other, labels[1]))
-    data = report.data(facts(options, loaded), about, sweeps)
+    if options.compare:
+        _same(options, *runs)
+    sweeps = [_sweep(each, pushes, label, options.seed) for each, label in zip(runs, labels, strict=True)]
+    facts = [describe(each, options.seed) for each in runs]
+    data = report.data(facts[0], _about(pushes, facts), sweeps)
     _show(sweeps)
-    out, stem = options.out or options.run / "evaluation", _stem(options, loaded, labels)
-    paths = report.write(out, stem, data, sweeps)
+    out, stem = options.out or options.run / "evaluation", _stem(options, runs[0], labels)
+    paths = output.write(out, stem, data, report.rows(sweeps))
     for path in paths + figures.draw(out, stem, sweeps):
         print(path)
-    print(f"{time.monotonic() - begun:.0f} s in all")
+    print(f"{time.monotonic() - start:.0f} s in all")
     for line in data["quote"]:
         print(line)
     return 0
 
 
-def _load(options: argparse.Namespace, folder: Path, checkpoint: int | None) -> Restored:
-    from mimicjax import build, commands
-    from mimicjax.evaluation.restored import settings_of
+def _about(pushes: Trial, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """What was done, for the report: profile, definitions, and the facts of every run."""
+    from mimicjax.evaluation.push import outcomes
 
-    commands.fit_threads(options.engine or settings_of(folder).engine.name)
-    loaded = build.restore(folder, engine=options.engine, motion=options.motion, step=checkpoint)
-    for note in loaded.notes:
-        print(f"note: {note}")
-    return loaded
-
-
-def _asked(name: str, sweep: SweepSettings, loaded: Restored) -> _Asked:
-    from mimicjax.evaluation.push import cells
-    from mimicjax.robot.load import load
-
-    robot = load(loaded.world.settings.robot)  # the world's may have more wrench bodies: those that its training pushes
-    found = cells.expand(sweep, robot, name)
-    return _Asked(Path(name).stem, sweep, found, list(dict.fromkeys(cell.body for cell in found)))
-
-
-def _plain(sweep: SweepSettings) -> dict[str, Any]:
-    from mimicjax import config
-
-    return config.to_dict(sweep)
+    definitions = {
+        "recovered_below": outcomes.RECOVERED, "recovered_for": outcomes.HOLD, "success_below": outcomes.SUCCESS
+    }  # fmt: skip
+    sweep = config.to_dict(pushes.settings)
+    return {"profile": pushes.name, "sweep": sweep, "definitions": definitions, "runs": runs}
 
 
 def _labels(options: argparse.Namespace) -> list[str]:
@@ -98,8 +65,8 @@ def _labels(options: argparse.Namespace) -> list[str]:
     return [folder.name for folder in runs]
 
 
-def _stem(options: argparse.Namespace, loaded: Restored, labels: list[str]) -> str:
-    stem = f"push-{Path(options.push_sweep).stem}-{loaded.step:010d}-{loaded.world.settings.engine.name}"
+def _stem(options: argparse.Namespace, restored: Restored, labels: list[str]) -> str:
+    stem = f"push-{Path(options.push_sweep).stem}-{restored.step:010d}-{restored.world.settings.engine.name}"
     stem += f"-seed{options.seed}" + (f"-{Path(options.motion).stem}" if options.motion else "")
     return stem + (f"-vs-{labels[1].replace('/', '-')}" if options.compare else "")
 
@@ -117,114 +84,39 @@ def _same(options: argparse.Namespace, a: Restored, b: Restored) -> None:
         )
 
 
-def _sweep(options: argparse.Namespace, asked: _Asked, loaded: Restored, label: str) -> Sweep:
+def _sweep(restored: Restored, pushes: Trial, label: str, seed: int) -> Sweep:
     """Plan, compile, run and judge a sweep of one policy."""
-    import numpy as np
-
-    from mimicjax.evaluation.push import cells, outcomes, report
-    from mimicjax.evaluation.push.sweep import Curves
-    from mimicjax.motion.reference import clips_of
-
-    world = loaded.world
-    env = world.calm
-    clips = clips_of(world.motion)
-    whole, rows = cells.plan(asked.cells, asked.bodies, clips, asked.sweep, env.dt, options.seed)
-    onset, left = (max(0, round(seconds / env.dt)) for seconds in (asked.sweep.warm_up, asked.sweep.watched))
-    steps = onset + max(1, left)
-    short = [clip.name for clip in world.clips if not clip.loop and clip.duration < steps * env.dt - 1e-6]
-    if short:
-        print(f"note: {', '.join(short[:3])}: shorter than an episode of {steps * env.dt:g} s; the last pose is held")
-    print(f"{label}, checkpoint {loaded.step}: {len(rows.cell):,} episodes of {steps * env.dt:.3g} s, "
-          f"{len(asked.cells):,} kinds of pushes, on {world.settings.engine.name}", flush=True)  # fmt: skip
-    found: list[Curves] = _run(options, asked, loaded, env, whole, onset, steps)
-    curves = Curves(*(np.concatenate(values, axis=1)[:, : len(rows.cell)] for values in zip(*found, strict=True)))
-    judged = outcomes.judge(curves, whole, rows, onset, env.dt)
-    if not judged.stood.any():
-        print(f"note: {label} fell in every episode before the onset of the push: it says nothing about pushes")
-    return report.summarise(label, asked.cells, rows, judged, options.seed)
-
-
-def _run(
-    options: argparse.Namespace, asked: _Asked, loaded: Restored, env: Any, whole: Any, onset: int, steps: int
-) -> list[Any]:
-    """The curves of all parts of a sweep, in order."""
-    from mimicjax import build
     from mimicjax.evaluation.progress import Progress
-    from mimicjax.evaluation.push import memory
-    from mimicjax.evaluation.push import sweep as running
+    from mimicjax.evaluation.push import trial
 
-    world = loaded.world
-    names = world.robot.body_names
-    pushed = dataclasses.replace(world.robot, wrench_bodies=_ids(names, asked.bodies))
-
-    def compiled(parts: int) -> running.Program:
-        plan = running.part_of(whole, 0, parts)
-        try:
-            engine = build.engine(world._replace(robot=pushed), len(plan.clip))
-        except UserError as problem:
-            hint = "" if options.engine else "; choose another with --engine, such as native"
-            raise UserError(f"{problem}{hint}") from problem
-        return running.program(
-            pushed, env, engine, world.settings.learn, len(asked.bodies), onset, loaded.agent, world.motion, plan,
-            options.seed,
-        )  # fmt: skip
-
-    made, parts = compiled(1), 1
-    budget = memory.free()
-    if budget and made.bytes > MEMORY_SHARE * budget:
-        parts = running.parts(len(whole.clip), made.bytes, int(MEMORY_SHARE * budget))
-        print(f"note: {made.bytes / 2**30:.1f} GiB are needed and {budget / 2**30:.1f} GiB are free: {parts} equal parts,"
-              " one after the other")  # fmt: skip
-        made = compiled(parts)
-    found = []
-    with Progress(len(whole.clip) * steps, parts, steps, sys.stderr) as bar:
-        for number in range(parts):
-            plan = running.part_of(whole, number, parts)
-            tell = lambda done, number=number: bar.update(number, done)  # noqa: E731
-            found.append(running.collect(made, loaded.agent, world.motion, plan, options.seed, steps, tell))
-    return found
-
-
-def _ids(names: tuple[str, ...], bodies: list[str]) -> Any:
-    import numpy as np
-
-    return np.array([names.index(body) for body in bodies], np.int32)
+    world, dt = restored.world, restored.world.test_env.dt
+    episodes = trial.schedule(pushes, world, seed)
+    count, steps = len(episodes.plan.clip), episodes.steps
+    if episodes.short:
+        names = ", ".join(episodes.short[:3])
+        print(f"note: {names}: shorter than an episode of {steps * dt:g} s; the last pose is held")
+    print(f"{label}, checkpoint {restored.step}: {count:,} episodes of {steps * dt:.3g} s, "
+          f"{len(pushes.cells):,} kinds of pushes, on {world.settings.engine.name}", flush=True)  # fmt: skip
+    compiled = trial.compile_for(restored, pushes, episodes, seed)
+    if compiled.parts > 1:
+        print(f"note: {compiled.needed / 2**30:.1f} GiB are needed and {compiled.free / 2**30:.1f} GiB are free: "
+              f"{compiled.parts} equal parts, one after the other")  # fmt: skip
+    with Progress(count * steps, compiled.parts, steps, sys.stderr) as bar:
+        curves = trial.run(compiled, restored, episodes, bar.update)
+    sweep = trial.summarise(label, pushes, episodes, curves, dt, seed)
+    if not any(row["stood"] for row in [sweep.unpushed, *sweep.cells]):
+        print(f"note: {label} fell in every episode before the onset of the push: it says nothing about pushes")
+    return sweep
 
 
 def _show(sweeps: list[Sweep]) -> None:
-    """The table of 50 % and 90 % levels over all headings, or where there are none, of single directions."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from mimicjax.evaluation.push import table
 
-    from mimicjax import commands
-    from mimicjax.evaluation.push import fit, report
-
-    console = commands.console()
-    table = Table(title="pushes survived, 95 % confidence", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("body", "direction", "push", *(f"{s.label}: {100 * q:.0f} %" for s in sweeps for q in fit.SHARES)):
-        table.add_column(column)
-    if len(sweeps) == 2:
-        table.add_column("ratio at 50 %")
-    pooled = {(k.body, k.duration) for k in sweeps[0].fits if k.direction == report.ALL_HEADINGS}
-    keys = [k for k in sweeps[0].fits if k.direction == report.ALL_HEADINGS or (k.body, k.duration) not in pooled]
-    for key in keys[:MOST_ROWS]:
-        mine = [s.fits.get(key) for s in sweeps]
-        row = [report.text(f.at[q], f, key.unit) if f else "-" for f in mine for q in fit.SHARES]
-        if len(mine) == 2 and mine[0] and mine[1]:
-            both = fit.ratio(mine[0], mine[1], 0.5)
-            row.append(f"{both.value:.2f} [{both.low:.2f}, {both.high:.2f}]" if both else "-")
-        how = f"{key.kind}, {key.duration:g} s" if key.duration else f"{key.kind}, steady"
-        table.add_row(key.body, key.direction.replace("_", " "), how, *row)
-    if keys:
-        console.print(table)
+    thresholds = table.thresholds(sweeps)
+    if thresholds is not None:
+        commands.console().print(thresholds)
     for sweep in sweeps:
-        calm, error = sweep.unpushed, sweep.unpushed["body_error"]
-        value = (
-            "-"
-            if error["value"] is None
-            else f"{error['value']:.1f} mm [{error['low'] or 0:.1f}, {error['high'] or 0:.1f}]"
-        )
-        print(f"{sweep.label}, nobody pushing: body error {value}, {calm['survived']} of {calm['episodes']} stay up")
+        print(table.unpushed(sweep))
 
 
 def check(options: argparse.Namespace) -> None:

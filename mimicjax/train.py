@@ -9,6 +9,7 @@ from pathlib import Path
 from mimicjax import commands, config
 from mimicjax.config.settings import RunSettings
 from mimicjax.errors import UserError
+from mimicjax.names import NAMES
 
 DEFAULT = "add_g1"
 
@@ -37,7 +38,7 @@ def parse(argv: Sequence[str]) -> tuple[RunSettings, Path, bool]:
         if not (out / "config.yaml").is_file():
             raise UserError(f"--resume: there is no run in {out} (no config.yaml)")
         argv = [*_without_config(argv), "--config", str(out / "config.yaml")]
-    _, settings = config.command_line(parser, RunSettings, argv, DEFAULT)
+    _, settings = config.command_line(parser, RunSettings, argv, DEFAULT, NAMES)
     return settings, out, resume
 
 

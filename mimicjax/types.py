@@ -9,11 +9,12 @@ leading B is used both for one environment (without B) and for a batch.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 Array = jax.Array  # inside host callbacks the same fields hold numpy arrays
@@ -48,7 +49,7 @@ class Robot:
     joint_error_weights: np.ndarray  # [J]
     key_bodies: np.ndarray  # [K] int, in the order of robot.yaml
     contact_bodies: np.ndarray  # [C] int, bodies that may touch the ground
-    wrench_bodies: np.ndarray  # [W] int, bodies that disturbances act on
+    wrench_bodies: np.ndarray  # [W] int, bodies that disturbances act on unless they name others
     start_qpos: np.ndarray  # [7 + joint coordinates], start pose in MuJoCo's order
     ground_points: (
         np.ndarray
@@ -76,6 +77,50 @@ class Robot:
     @property
     def nv(self) -> int:
         return 6 + self.num_dofs
+
+
+Ground = Callable[[Array], Array]  # places xy [...,2] m in the world -> height of the ground there [...] m
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Object:
+    """Something in the scene that is not the robot: a body on the world, and all that hangs on it."""
+
+    body: int  # MuJoCo's id
+    qpos: slice  # its share of the scene's: 7 coordinates of a free body, none of a fixed one
+    qvel: slice  # 6 of a free body, none of a fixed one
+    start: np.ndarray  # [7] m and quaternion, world: where it is at the start
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Layout:
+    """What is in a scene and where; static. Whoever wants sizes or places of physics asks this, never a `Robot`.
+
+    Without objects the robot's share is all there is.
+    """
+
+    nq: int
+    nv: int
+    nu: int
+    start_qpos: np.ndarray  # [nq] float32, robot in its start pose, objects where the scene puts them
+    robot_qpos: slice  # the robot's share of qpos, root first
+    robot_qvel: slice
+    objects: Mapping[str, Object]  # by name, in MuJoCo's order
+    wrench_bodies: np.ndarray  # [W] int, the bodies that wrenches act on: indices into robot.body_names
+    wrench_ids: np.ndarray  # [W] int, the same: MuJoCo's ids
+    ground: Ground  # may be called from compiled code
+
+    def of_robot(self, qpos: Array, qvel: Array) -> tuple[Array, Array]:
+        """The robot's share of qpos [...,nq] and qvel [...,nv]."""
+        return qpos[..., self.robot_qpos], qvel[..., self.robot_qvel]
+
+    def with_robot(self, qpos: Array, qvel: Array) -> tuple[Array, Array]:
+        """The scene's qpos [...,nq] and qvel [...,nv] from the robot's share; objects are at the start, at rest."""
+        if not self.objects:
+            return qpos, qvel
+        places = jnp.broadcast_to(jnp.asarray(self.start_qpos, qpos.dtype), (*qpos.shape[:-1], self.nq))
+        speeds = jnp.zeros((*qvel.shape[:-1], self.nv), qvel.dtype)
+        return places.at[..., self.robot_qpos].set(qpos), speeds.at[..., self.robot_qvel].set(qvel)
 
 
 class Reflection(NamedTuple):
@@ -140,7 +185,7 @@ class Clips(NamedTuple):
 
 
 class Physics(NamedTuple):
-    """All that physics carries from one control step to the next."""
+    """All that physics carries from one control step to the next; of the whole scene, as its `Layout` says."""
 
     qpos: Array  # [B,nq] float32
     qvel: Array  # [B,nv] float32
@@ -149,7 +194,10 @@ class Physics(NamedTuple):
 
 
 class Engine(NamedTuple):
-    """A physics engine for B environments; all functions are pure and may be called from compiled code."""
+    """A physics engine for B environments of one scene; all functions are pure and may be called from compiled code.
+
+    Sizes nq, nv and W are the layout's. An environment that the engine gives up on stands in `Layout.start_qpos`.
+    """
 
     name: str  # "native", "mjx-jax" or "mjx-warp"
     init: Callable[[Array, Array], Physics]  # (qpos [B,nq], qvel [B,nv])
@@ -164,8 +212,8 @@ class Engine(NamedTuple):
 class EnvState(NamedTuple):
     """What the environments remember between control steps."""
 
-    physics: Physics
-    key: Array  # [B] random keys, one per environment
+    physics: Any  # Physics; () where a reset leaves it alone, as the key
+    key: Any  # [B] random keys, one per environment
     step: Array  # [B] int32, control steps since the reset
     clip: Array  # [B] int32
     start: Array  # [B] s, clip time at the reset
@@ -173,41 +221,51 @@ class EnvState(NamedTuple):
     variant: Array  # [B] int32, which of the engine's randomised models; 0 is the model as given
     push: Any  # state of the disturbances, leaves [B,...]; () without
     noise: Any  # what randomisation has drawn for the env's own part, leaves [B,...]; () without
+    history: Any  # Pose [B,K-1,...], the poses before this one, the oldest first; () if nobody asks
+    task: Any  # the task's state, leaves [B,...]; () without
 
 
 class Step(NamedTuple):
     """What one control step gives the learner."""
 
-    obs: Any  # {"actor": [B,O], "critic": [B,O], "pushed": [B] 0 or 1} after resets, the input of the next action
-    last_obs: Any  # the same before any reset: what the value of the step's end is estimated from
+    obs: dict[str, Array]  # block -> [B,size] after resets, the input of the next action
+    last_obs: dict[str, Array]  # the same before any reset: what the value of the step's end is estimated from
     reward: Array  # [B]
     done: Array  # [B] int8, RUNNING, FAILED, SUCCEEDED or TIME_UP
-    disc_robot: Array  # [B,disc] discriminator observation of the robot (size 0 if unused)
-    disc_reference: Array  # [B,disc] and of the reference at the same moment
-    diagnostics: dict[str, Array]  # name -> [B], reward terms, tracking errors, episode results
+    views: dict[str, Array]  # name -> [B,size], what reward models asked to see of robot and reference
+    unstable: Array  # [B] bool, physics exploded: nothing of this step says anything of the policy
+    terms: dict[str, Array]  # name -> [B], of the reward
+    errors: dict[str, Array]  # name -> [B], of tracking
+    episode_length: Array  # [B] int32, control steps so far, this one included
+    episode_return: Array  # [B], rewards so far, this one included
+    statistics: dict[str, Any]  # statistics.Statistics of this step over the environments: what pushes and tasks did
 
 
 class Rollout(NamedTuple):
     """T control steps of B environments; time first."""
 
-    obs: Any  # {"actor", "critic"} [T,B,O], what the action was chosen from
-    last_obs: Any  # {"critic"} [T,B,O], after the step, before any reset
+    obs: dict[str, Array]  # block -> [T,B,size], what the action was chosen from
+    last_obs: dict[str, Array]  # block -> [B,size], what comes next
+    memory: Any  # [T,B,...], the policy's own state when it acted
+    pushed: Any  # [B] float32, 1 in environments that may be pushed
     action: Array  # [T,B,A] normalised
     log_prob: Array  # [T,B]
-    random: Array  # [T,B] bool, the action was sampled (not the mode)
+    sampled: Array  # [T,B] bool, the action was sampled (not the mode) and physics held
+    valid: Array  # [T,B] bool, physics held
     reward: Array  # [T,B]
     done: Array  # [T,B] int8
-    disc_robot: Array  # [T,B,disc]
-    disc_reference: Array  # [T,B,disc]
+    end_value: Array  # [T,B], the critic's estimate of where time was up, 0 elsewhere
+    views: dict[str, Array]  # name -> [T,B,size]
 
 
 class TrainState(NamedTuple):
     """All that the future of a run depends on, so that saving it is resuming exactly."""
 
-    agent: Any  # learn.actor_critic.ActorCritic
+    agent: Any  # learn.sockets.Agent
     reward_models: tuple[Any, ...]  # one state for each of the algorithm's reward models
     env: EnvState
-    obs: Any  # {"actor", "critic"} [B,O], what the next action is chosen from
+    obs: dict[str, Array]  # block -> [B,size], what the next action is chosen from
+    memory: Any  # [B,...], the policy's own state
     iteration: Array  # [] int32
     key: Array  # [] random key of the updates
 

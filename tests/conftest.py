@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 
 from mimicjax import rotation
+from mimicjax.config.settings import EngineSettings
+from mimicjax.engine import scene
+from mimicjax.engine.scene import Scene
 from mimicjax.motion import library
 from mimicjax.robot import kinematics
 from mimicjax.robot.load import load
@@ -53,6 +56,12 @@ def perturbed(robot: Robot, pose: Pose) -> Pose:
 @functools.cache
 def robot_g1() -> Robot:
     return load("g1")
+
+
+@functools.cache
+def scene_g1() -> Scene:
+    """The G1 alone on a plane."""
+    return scene.build(robot_g1(), EngineSettings())
 
 
 @functools.cache

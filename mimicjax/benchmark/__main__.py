@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from mimicjax import commands, config
 from mimicjax.config.settings import RunSettings
 from mimicjax.errors import UserError, nearest
+from mimicjax.names import NAMES
 
 DEFAULT = "deepmimic_g1"
 FEW = 32  # environments of MJX on a CPU, where it is a tenth as fast as the native engine
@@ -48,10 +49,10 @@ def parse(argv: Sequence[str]) -> Request:
     parser.add_argument("--seconds", type=float, default=10.0, help="to measure each number (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything that was measured to FILE")
     argv, counts = _take_counts(commands.long_flags(argv))
-    given, settings = config.command_line(parser, RunSettings, argv, DEFAULT)
-    if given.seconds <= 0:
-        raise UserError(f"--seconds: given {given.seconds:g}, allowed is a number above 0")
-    engines = tuple(given.engines.split(",")) if given.engines else ()
+    options, settings = config.command_line(parser, RunSettings, argv, DEFAULT, NAMES)
+    if options.seconds <= 0:
+        raise UserError(f"--seconds: given {options.seconds:g}, allowed is a number above 0")
+    engines = tuple(options.engines.split(",")) if options.engines else ()
     allowed = ("native", "mjx-jax", "mjx-warp")
     for name in engines:
         if name not in allowed:
@@ -59,7 +60,7 @@ def parse(argv: Sequence[str]) -> Request:
     if not engines and settings.engine.name != "auto":
         engines = (settings.engine.name,)
     counts = counts or ((settings.num_envs,) if settings.num_envs else ())
-    return Request(settings, engines, counts, given.seconds, given.json, Path(given.config).stem)
+    return Request(settings, engines, counts, options.seconds, options.json, Path(options.config).stem)
 
 
 def _take_counts(argv: list[str]) -> tuple[list[str], tuple[int, ...]]:
@@ -85,7 +86,7 @@ def settings_of(request: Request) -> tuple[list[RunSettings], list[str]]:
     from mimicjax.engine import choose
 
     on_cpu = jax.devices()[0].platform == "cpu"
-    found, notes = [], []
+    measured, notes = [], []
     for name in request.engines or choose.NAMES:
         engine = dataclasses.replace(request.settings.engine, name=name)
         if not request.engines and name == "mjx-warp" and (missing := _without_warp(on_cpu)):
@@ -99,10 +100,10 @@ def settings_of(request: Request) -> tuple[list[RunSettings], list[str]]:
             notes.append(f"{name} left out: {error}")
             continue
         few = (FEW * len(jax.devices()),) if on_cpu and name != "native" else (0,)
-        found += [
+        measured += [
             dataclasses.replace(request.settings, engine=engine, num_envs=n) for n in request.num_envs or few
         ]  # fmt: skip
-    return found, notes
+    return measured, notes
 
 
 def _without_warp(on_cpu: bool) -> str:
@@ -120,7 +121,6 @@ def measure(settings: RunSettings, seconds: float) -> dict[str, Any]:
 
     from mimicjax import build
     from mimicjax.benchmark import machine, throughput
-    from mimicjax.engine import scene
     from mimicjax.run import devices
 
     begin = time.perf_counter()
@@ -129,21 +129,15 @@ def measure(settings: RunSettings, seconds: float) -> dict[str, Any]:
     chunk, place = devices.compiled(parts, world.devices)
     state = jax.block_until_ready(build.first_state(world, parts))
     setup = time.perf_counter() - begin
-    engine, robot, count = world.settings.engine, world.robot, world.settings.num_envs
-    pushed = throughput.drive(robot, world.motion, count, world.env.dt)
-    if engine.name == "native":
-        model = scene.build(robot, engine)
-        physics = throughput.native_physics(model, pushed, scene.substeps(engine), engine.threads)
-    else:
-        physics = throughput.compiled_physics(parts.engine, pushed, len(robot.wrench_bodies), world.devices)
     size = throughput.bytes_per_env(parts, world.motion, state)
     cases = [
-        physics, throughput.policy(parts, world.motion, state, world.devices),
+        throughput.physics(world, parts.engine),
+        throughput.policy(parts, world.motion, state, world.devices),
         throughput.training(parts, chunk, world.motion, place(build.first_state(world, parts))),
-    ]  # fmt: skip
+    ]
     rates = throughput.measure(cases, seconds)
     return {
-        "engine": engine.name, "num_envs": count, "devices": len(world.devices),
+        "engine": world.settings.engine.name, "num_envs": world.settings.num_envs, "devices": len(world.devices),
         "steps_per_second": {name: statistics.median(each.rate) for name, each in rates.items()},
         "policy_of_physics": throughput.ratio(rates, "policy", "physics"),
         "training_of_physics": throughput.ratio(rates, "training", "physics"),
@@ -154,13 +148,13 @@ def measure(settings: RunSettings, seconds: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def row(found: dict[str, Any]) -> tuple[str, ...]:
+def row(result: dict[str, Any]) -> tuple[str, ...]:
     """The cells of a measurement, as COLUMNS."""
-    rate, size, peak = found["steps_per_second"], found["bytes_per_env"], found["device_peak_bytes"]
+    rate, size, peak = result["steps_per_second"], result["bytes_per_env"], result["device_peak_bytes"]
     return (
-        found["engine"], str(found["num_envs"]), *(f"{rate[name]:,.0f}" for name in ("physics", "policy", "training")),
-        f"{found['policy_of_physics']:.2f}", f"{found['training_of_physics']:.2f}",
-        f"{found['compile_seconds']['training']:.1f} s", f"{sum(size.values()) / 1024:.0f} KiB",
+        result["engine"], str(result["num_envs"]), *(f"{rate[name]:,.0f}" for name in ("physics", "policy", "training")),
+        f"{result['policy_of_physics']:.2f}", f"{result['training_of_physics']:.2f}",
+        f"{result['compile_seconds']['training']:.1f} s", f"{sum(size.values()) / 1024:.0f} KiB",
         f"{peak / 2**20:,.0f} MiB" if peak else "-",
     )  # fmt: skip
 
@@ -202,7 +196,7 @@ def run(argv: Sequence[str]) -> int:
     for settings in todo:
         print(f"measuring {settings.engine.name} ...", file=sys.stderr, flush=True)
         results.append(measure(settings, request.seconds))
-    show([row(found) for found in results])
+    show([row(result) for result in results])
     print(f"most memory of this process: {machine.peak_rss() / 2**20:,.0f} MiB; load at the end {machine.load():g}")
     if request.json:
         data = {**facts, "load_after": machine.load(), "config": request.config, "seconds": request.seconds}

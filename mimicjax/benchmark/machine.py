@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
 import os
 import platform
 import re
@@ -13,14 +12,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import mimicjax
+from mimicjax.versions import versions
 
-PACKAGES = ("jax", "jaxlib", "mujoco", "mujoco-mjx", "warp-lang", "flax", "optax", "numpy")
+SHOWN = ("jax", "mujoco")  # of the versions, in the line for people
 
 
 def facts(devices: bool = True) -> dict[str, Any]:
     """Machine, versions, commit and date as plain data for JSON. devices: ask jax for accelerators (starts jax)."""
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
         "processor": _processor(),
         "cores": _cores(),
@@ -28,24 +27,24 @@ def facts(devices: bool = True) -> dict[str, Any]:
         "load_before": load(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {"mimicjax": mimicjax.__version__, **_versions()},
+        "versions": versions(),
         "commit": _commit(),
     }
     if devices:
         import jax
 
-        found["devices"] = [device.device_kind for device in jax.devices()]
-    return found
+        facts["devices"] = [device.device_kind for device in jax.devices()]
+    return facts
 
 
-def line(found: dict[str, Any]) -> str:
+def line(facts: dict[str, Any]) -> str:
     """The facts in one line for people."""
-    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items() if name in PACKAGES[:4:2])
-    kinds = [kind for kind in dict.fromkeys(found.get("devices", ())) if kind.lower() != "cpu"]
-    devices = ", ".join(f"{found['devices'].count(kind)} x {kind}" for kind in kinds) or "no accelerator"
+    packages = ", ".join(f"{name} {facts['versions'][name]}" for name in SHOWN if name in facts["versions"])
+    kinds = [kind for kind in dict.fromkeys(facts.get("devices", ())) if kind.lower() != "cpu"]
+    devices = ", ".join(f"{facts['devices'].count(kind)} x {kind}" for kind in kinds) or "no accelerator"
     return (
-        f"{found['processor']}, {found['cores']} cores (load {found['load_before']:g}), {devices}; {versions}; "
-        f"commit {found['commit']}, {found['date'][:10]}"
+        f"{facts['processor']}, {facts['cores']} cores (load {facts['load_before']:g}), {devices}; {packages}; "
+        f"commit {facts['commit']}, {facts['date'][:10]}"
     )
 
 
@@ -66,10 +65,10 @@ def in_bytes(maxrss: int) -> int:
 
 def _processor() -> str:
     try:
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        model = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     except OSError:
-        found = None
-    return found.group(1).strip() if found else platform.processor() or platform.machine()
+        model = None
+    return model.group(1).strip() if model else platform.processor() or platform.machine()
 
 
 def _cores() -> int:
@@ -79,16 +78,6 @@ def _cores() -> int:
 
 def _memory_gib() -> float:
     return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _commit() -> str:

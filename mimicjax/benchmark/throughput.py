@@ -19,14 +19,17 @@ from mujoco.batch import Batch
 
 from mimicjax.config.settings import ActionSettings
 from mimicjax.engine import native
-from mimicjax.learn import actor_critic
+from mimicjax.engine.scene import Scene, substeps
+from mimicjax.learn.sockets import Agent
 from mimicjax.motion import library, reference
 from mimicjax.motion.reference import Motion
 from mimicjax.robot import actuation, kinematics
 from mimicjax.run import rollout
 from mimicjax.run.devices import AXIS
 from mimicjax.run.iteration import Parts
-from mimicjax.types import Engine, Physics, Robot, TrainState
+from mimicjax.run.rollout import Actors
+from mimicjax.types import Engine, Physics, TrainState
+from mimicjax.world import World
 
 STEPS = 16  # control steps from one reset to the next when physics runs alone: open loop, the robot would fall later
 NOISE = 0.1  # rad, standard deviation of the targets about the reference, as a policy that learns explores
@@ -52,9 +55,10 @@ class Drive(NamedTuple):
 
 
 def drive(
-    robot: Robot, motion: Motion, num_envs: int, dt: float, steps: int = STEPS, noise: float = NOISE, seed: int = 0
+    scene: Scene, motion: Motion, num_envs: int, dt: float, steps: int = STEPS, noise: float = NOISE, seed: int = 0
 ) -> Drive:
     """States at random times of the clips, and targets one step (dt, s) ahead of the reference, with noise (rad)."""
+    robot = scene.robot
     target = actuation.make(robot, ActionSettings(mode="reference", velocity_lead=1.0))
 
     @jax.jit
@@ -62,7 +66,8 @@ def drive(
         draw, rattle = jax.random.split(key)
         keys = jax.random.split(draw, num_envs)
         clip, start = jax.vmap(lambda k: library.sample(reference.clips_of(motion), k))(keys)
-        qpos, qvel = kinematics.qpos_of(robot, reference.poses_at(robot, motion, clip, start))
+        place = kinematics.qpos_of(robot, reference.poses_at(robot, motion, clip, start))
+        qpos, qvel = scene.layout.with_robot(*place)
         when = start + dt * (1 + jnp.arange(steps, dtype=jnp.float32))[:, None]
         ahead = reference.poses_at(robot, motion, jnp.broadcast_to(clip, when.shape), when)
         return qpos, qvel, target(noise * jax.random.normal(rattle, (steps, num_envs, robot.num_dofs)), ahead)
@@ -70,7 +75,16 @@ def drive(
     return Drive(*(np.asarray(x) for x in make(jax.random.key(seed), motion)))
 
 
-def native_physics(model: mujoco.MjModel, pushed: Drive, substeps: int, threads: int = 0) -> Case:
+def physics(world: World, engine: Engine) -> Case:
+    """The physics of a world's training alone, from states on the reference; native without a compiled loop around it."""
+    settings = world.settings.engine
+    pushed = drive(world.scene, world.motion, world.settings.num_envs, world.env.dt)
+    if settings.name == "native":
+        return native_physics(world.scene.model, pushed, substeps(settings), settings.threads)
+    return compiled_physics(engine, pushed, len(world.scene.layout.wrench_bodies), world.devices)
+
+
+def native_physics(model: mujoco.MjModel, pushed: Drive, count: int, threads: int = 0) -> Case:
     """MuJoCo's C engine in a bare loop: nothing around it, not even a compiled program."""
     native.quiet()
     batch = Batch(model, len(pushed.qpos), threads)
@@ -82,7 +96,7 @@ def native_physics(model: mujoco.MjModel, pushed: Drive, substeps: int, threads:
             qpos[:], qvel[:], warmstart[:] = pushed.qpos, pushed.qvel, 0.0
             for row in targets:
                 ctrl[:] = row
-                batch.step(nstep=substeps)
+                batch.step(nstep=count)
 
     return Case("physics", run, targets.shape[0] * targets.shape[1])
 
@@ -91,8 +105,8 @@ def compiled_physics(engine: Engine, pushed: Drive, wrench_bodies: int, devices:
     """An engine's control steps in a compiled loop, without environment and policy."""
 
     def steps(qpos: jax.Array, qvel: jax.Array, ctrl: jax.Array) -> Physics:
-        wrench, given = jnp.zeros((len(qpos), wrench_bodies, 6)), jnp.zeros(len(qpos), jnp.int32)
-        return jax.lax.scan(lambda p, c: (engine.step(p, c, wrench, given), None), engine.init(qpos, qvel), ctrl)[0]
+        wrench, variant = jnp.zeros((len(qpos), wrench_bodies, 6)), jnp.zeros(len(qpos), jnp.int32)
+        return jax.lax.scan(lambda p, c: (engine.step(p, c, wrench, variant), None), engine.init(qpos, qvel), ctrl)[0]
 
     split = PartitionSpec(AXIS)
     function, seconds = _compile(_over(steps, devices, (split, split, PartitionSpec(None, AXIS)), split), *pushed)
@@ -107,17 +121,16 @@ def compiled_physics(engine: Engine, pushed: Drive, wrench_bodies: int, devices:
 
 def policy(parts: Parts, motion: Motion, state: TrainState, devices: Devices) -> Case:
     """Rollouts as training makes them: engine, environment and policy, no learning."""
-
     equal, split, later = PartitionSpec(), PartitionSpec(AXIS), PartitionSpec(None, AXIS)
-    mapped = _over(_collect(parts), devices, (equal, equal, split, split), (split, split, later, later))
-    function, seconds = _compile(mapped, state.agent, motion, state.env, state.obs)
-    arguments = (state.agent, motion, state.env, state.obs)
-    agent, motion, env, obs = jax.device_put(arguments, function.input_shardings[0])
+    mapped = _over(_collect(parts), devices, (equal, equal, split), (split, later))
+    actors = Actors(state.env, state.obs, state.memory)
+    function, seconds = _compile(mapped, state.agent, motion, actors)
+    agent, motion, actors = jax.device_put((state.agent, motion, actors), function.input_shardings[0])
 
     def run(passes: int) -> None:
-        nonlocal env, obs
+        nonlocal actors
         for _ in range(passes):
-            env, obs, *rows = function(agent, motion, env, obs)
+            actors, rows = function(agent, motion, actors)
             jax.block_until_ready(rows)
 
     return Case("policy", run, parts.settings.steps_per_iter * parts.envs * parts.devices, seconds)
@@ -168,10 +181,10 @@ def ratio(rates: dict[str, Rates], name: str, base: str) -> float:
 
 def bytes_per_env(parts: Parts, motion: Motion, state: TrainState) -> dict[str, int]:
     """What an environment costs, from shapes alone: its state and observations, and an iteration's rollout."""
-
-    env, obs, rows, diagnostics = jax.eval_shape(_collect(parts), state.agent, motion, state.env, state.obs)
+    actors = Actors(state.env, state.obs, state.memory)
+    actors, rows = jax.eval_shape(_collect(parts), state.agent, motion, actors)
     count = parts.envs * parts.devices
-    return {"state": _size((env, obs)) // count, "rollout": _size((rows, diagnostics)) // count}
+    return {"state": _size(actors) // count, "rollout": _size(rows) // count}
 
 
 def device_peak(devices: Devices) -> int:
@@ -180,13 +193,20 @@ def device_peak(devices: Devices) -> int:
 
 
 def _collect(parts: Parts) -> Callable:
-    """The function (agent, motion, env state, obs) -> (env state, obs, rollout, diagnostics), sampled actions."""
+    """The function (agent, motion, actors) -> (actors, what is kept of T control steps [T,B,...]), sampled actions."""
 
-    def collect(agent: Any, motion: Motion, env: Any, obs: Any):
-        def act(obs: Any, keys: jax.Array):
-            return actor_critic.act(agent, parts.settings, obs, keys, jnp.float32(1.0))
-
-        return rollout.collect(parts.env, parts.engine, motion, act, env, obs, parts.settings.steps_per_iter)
+    def collect(agent: Agent, motion: Motion, actors: Actors) -> tuple[Actors, Any]:
+        actors, rows, _ = rollout.collect(
+            parts.env,
+            parts.engine,
+            motion,
+            parts.policy,
+            agent,
+            actors,
+            jnp.float32(1.0),
+            parts.settings.steps_per_iter,
+        )
+        return actors, rows._replace(last_obs={}, pushed=())
 
     return collect
 

@@ -9,7 +9,6 @@ says where it is and what is allowed.
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,9 +17,11 @@ from typing import Any, TypeVar
 import yaml
 
 from mimicjax import paths
-from mimicjax.config import values
+from mimicjax.config import records, values
 from mimicjax.config.flags import add_flags, nested, parse_flags, parse_overrides
-from mimicjax.errors import UserError, nearest
+from mimicjax.config.near import near
+from mimicjax.config.schema import NO_NAMES, Names
+from mimicjax.errors import UserError
 from mimicjax.files import replace_text
 
 __all__ = [
@@ -39,37 +40,43 @@ T = TypeVar("T")
 FRAGMENTS = ("base", "disturb", "randomize")  # folders of configs/ with parts to extend, not runs to train
 
 
-def load(schema: type[T], name: str | Path | None, overrides: Mapping[str, Any] | Sequence[str] = ()) -> T:
+def load(
+    schema: type[T],
+    name: str | Path | None,
+    overrides: Mapping[str, Any] | Sequence[str] = (),
+    names: Names = NO_NAMES,
+) -> T:
     """The config `name` with overrides, as a `schema`.
 
     name: a file below configs/ without its ending (`mimickit/add_g1`), or a path that ends in .yaml or .yml; None takes
     the defaults. overrides: dotted key -> value, or a sequence of "key=value"; text is read as the key's type says.
+    names: kind of names -> those that keys of that kind may have (`names.NAMES`); other kinds may be any text.
     """
-    data = values.defaults(schema)
+    data = records.defaults(schema)
     source = "defaults"
     if name is not None:
         file = find(name)
         source = _show(file)
         for each, given in _read_chain(schema, file, ()):
-            data = values.merge(schema, data, values.check(schema, given, values.Place(each, "", schema)))
+            data = records.merge(schema, data, values.check(schema, given, values.Place(each, "", schema, names)))
     if not isinstance(overrides, Mapping):
         overrides = dict(_split(text) for text in overrides)
     for dotted, value in overrides.items():
-        place = values.Place("command line", "", schema)
-        data = values.merge(schema, data, values.check(schema, nested(schema, dotted, value, place), place))
-    return values.build(schema, data, values.Place(source, "", schema))
+        place = values.Place("command line", "", schema, names)
+        data = records.merge(schema, data, values.check(schema, nested(schema, dotted, value, place), place))
+    return records.build(schema, data, values.Place(source, "", schema, names))
 
 
-def from_dict(schema: type[T], data: Mapping[str, Any], source: str = "config") -> T:
-    """The record for what to_dict gave (keys that are missing take their defaults); UserError as load."""
-    place = values.Place(source, "", schema)
-    merged = values.merge(schema, values.defaults(schema), values.check(schema, data, place))
-    return values.build(schema, merged, place)
+def from_dict(schema: type[T], data: Mapping[str, Any], source: str = "config", names: Names = NO_NAMES) -> T:
+    """The record for what to_dict gave (keys that are missing take their defaults); names and UserError as load."""
+    place = values.Place(source, "", schema, names)
+    merged = records.merge(schema, records.defaults(schema), values.check(schema, data, place))
+    return records.build(schema, merged, place)
 
 
 def to_dict(instance: Any) -> dict[str, Any]:
     """A config as plain nested data for YAML and JSON, in the schema's order; removed default entries are null."""
-    return values.plain(instance)
+    return records.plain(instance)
 
 
 def dump(instance: Any, path: str | Path) -> None:
@@ -87,20 +94,24 @@ def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
 
 
 def command_line(
-    parser: argparse.ArgumentParser, schema: type[T], argv: Sequence[str], default: str | None = None
+    parser: argparse.ArgumentParser,
+    schema: type[T],
+    argv: Sequence[str],
+    default: str | None = None,
+    names: Names = NO_NAMES,
 ) -> tuple[argparse.Namespace, T]:
     """Parse a command whose --config names a config and whose other flags may override any key of it.
 
     parser: holds the command's own flags; --config and one flag a key are added, with the values of the chosen config
-    in their help. default: the config if --config is not given; None takes the schema's defaults.
+    in their help. default: the config if --config is not given; None takes the schema's defaults. names: see load.
     """
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--config", default=default, nargs="?")
     name = first.parse_known_args(argv)[0].config
-    add_flags(parser, schema, load(schema, name))
+    add_flags(parser, schema, load(schema, name, names=names), names)
     parser.add_argument("--config", default=default, help="a config below configs/, or a .yaml file (now %(default)s)")
     namespace = parse_flags(parser, argv)
-    return namespace, load(schema, name, parse_overrides(namespace))
+    return namespace, load(schema, name, parse_overrides(namespace), names)
 
 
 def find(name: str | Path, beside: Path | None = None) -> Path:
@@ -109,20 +120,22 @@ def find(name: str | Path, beside: Path | None = None) -> Path:
     if text.endswith((".yaml", ".yml")):
         file = Path(beside.parent if beside else "", text)
         if not file.is_file():
-            near = [str(p) for p in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
-            raise UserError(f"{_in(beside)}no config file {text}{nearest(str(file), near)}")
+            beside_it = [str(p) for p in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
+            names = [*beside_it, *available(), *fragments()]
+            raise UserError(f"{_in(beside)}no config file {text}{_near(text.rpartition('.')[0], names)}")
         return file
     file = paths.CONFIGS / f"{text}.yaml"
     if not text or not file.is_file():
         names = [*available(), *fragments()]
-        leaf = text.rsplit("/", 1)[-1]
-        close = difflib.get_close_matches(
-            leaf, {n.rsplit("/", 1)[-1] for n in names}, 3, 0.7
-        )  # the folder may be missing
-        same_leaf = [n for n in names if n.rsplit("/", 1)[-1] in close]
-        near = f" (did you mean {', '.join(same_leaf)}?)" if same_leaf else nearest(text, names)
-        raise UserError(f"{_in(beside)}no config {text!r}{near}; there are: {listing()}")
+        raise UserError(f"{_in(beside)}no config {text!r}{_near(text, names)}; there are: {listing()}")
     return file
+
+
+def _near(text: str, names: Sequence[str]) -> str:
+    """' (did you mean a, b?)' for the configs near to `text`, whose folder may be missing, or ''."""
+    stems = {name.removesuffix(".yaml").removesuffix(".yml"): name for name in names}
+    close = near(text, dict.fromkeys(stems, ""), separator="/")
+    return f" (did you mean {', '.join(stems[stem] for stem in close)}?)" if close else ""
 
 
 def available() -> list[str]:

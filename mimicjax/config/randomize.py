@@ -37,21 +37,6 @@ class StartSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class SensorSettings:
-    """A size for each part of the actor's observation; the critic sees everything as it is."""
-
-    root_height: float = key(0.0, "m", low=0.0)
-    root_rotation: float = key(0.0, "on the six components of the rotation", low=0.0)
-    root_velocity: float = key(0.0, "m/s", low=0.0)
-    root_angular_velocity: float = key(0.0, "rad/s", low=0.0)
-    joint_angles: float = key(0.0, "rad, or on the six components of each joint's rotation", low=0.0)
-    joint_velocities: float = key(0.0, "rad/s", low=0.0)
-    key_bodies: float = key(0.0, "m", low=0.0)
-    target_position: float = key(0.0, "m, place of the target poses as the robot sees it", low=0.0)
-    target_rotation: float = key(0.0, "on the six components of the target poses' rotation", low=0.0)
-
-
-@dataclasses.dataclass(frozen=True)
 class RandomizeSettings:
     """Domain randomisation; null or 0 leaves a thing as the model has it."""
 
@@ -89,8 +74,14 @@ class RandomizeSettings:
     smoothing: list[float] | None = key(
         None, "[low, high] share of the action before that stays in an action, drawn for an episode", low=0.0, high=0.99
     )
-    noise: SensorSettings = key(SensorSettings, "")  # half-widths of uniform noise, drawn at every step
-    bias: SensorSettings = key(SensorSettings, "")  # standard deviations of an offset, drawn for an episode
+    noise: dict[str, float] = key(
+        {}, "half-width of uniform noise on a part of the actor's observation, drawn at every step", low=0.0
+    )
+    bias: dict[str, float] = key(
+        {},
+        "standard deviation of an offset of such a part, drawn for an episode; the critic sees all as it is",
+        low=0.0,
+    )
     start: StartSettings = key(StartSettings, "")
 
     @property

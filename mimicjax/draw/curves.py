@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mimicjax.files import replace_file
+from mimicjax.draw import figure
 from mimicjax.text import short
 
 Curves = dict[str, np.ndarray]  # label -> value per row
@@ -23,9 +23,6 @@ def draw(folder: Path) -> None:
     table = without_short_rows(read(folder / "metrics.jsonl"))
     if not table:
         return
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # no pyplot: it would choose a window system
-    from matplotlib.figure import Figure
-
     axes = {"samples": table["Samples"], "minutes": table.get("Wall_Time", np.zeros(0)) * 60}
     panels: dict[str, Callable[[Curves], Curves]] = {
         "episode length (control steps)": _lengths,
@@ -33,32 +30,31 @@ def draw(folder: Path) -> None:
         "tracking error in tests (mm)": _errors,
         "samples per second": _speed,
     }
-    figure = Figure(figsize=(16, 7), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(folder.resolve().name)
-    grid = figure.subplots(len(axes), len(panels), squeeze=False)
+    sheet = figure.make(16, 7)
+    sheet.suptitle(folder.resolve().name)
+    grid = sheet.subplots(len(axes), len(panels), squeeze=False)
     for row, (unit, x) in zip(grid, axes.items(), strict=True):
         for axis, (title, of) in zip(row, panels.items(), strict=True):
             _panel(axis, x, of(table), unit, title)
-    replace_file(folder / "curves.png", lambda path: figure.savefig(path, dpi=80))
+    figure.write(sheet, folder / "curves.png", dpi=80)
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a metrics.jsonl ([] if there is none); a line that a crash cut off is left out."""
-    found = []
+    complete = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
-            found.append(dict(json.loads(line)))
+            complete.append(dict(json.loads(line)))
         except (ValueError, TypeError):
             continue
-    return found
+    return complete
 
 
 def read(path: Path) -> Curves:
     """column -> value per row of metrics.jsonl, NaN where a row has none; {} without rows."""
-    found = rows(path)
-    names = dict.fromkeys(name for row in found for name in row)
-    return {name: np.array([row.get(name) for row in found], dtype=float) for name in names}
+    table = rows(path)
+    names = dict.fromkeys(name for row in table for name in row)
+    return {name: np.array([row.get(name) for row in table], dtype=float) for name in names}
 
 
 def without_short_rows(table: Curves) -> Curves:
@@ -99,10 +95,10 @@ def _lengths(table: Curves) -> Curves:
 def _rewards(table: Curves) -> Curves:
     lengths = _lengths(table)
     names = {label: f"{label.capitalize()}_Return" for label in lengths}
-    found = {label: _ratio(table[name], lengths[label]) for label, name in names.items() if name in table}
+    curves = {label: _ratio(table[name], lengths[label]) for label, name in names.items() if name in table}
     if "Disc_Reward_Mean" in table:
-        found["discriminator's, train"] = table["Disc_Reward_Mean"]
-    return found
+        curves["discriminator's, train"] = table["Disc_Reward_Mean"]
+    return curves
 
 
 def _errors(table: Curves) -> Curves:

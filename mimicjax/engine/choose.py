@@ -1,34 +1,34 @@
-"""Which engine runs here, and why; and the engine itself, from robot and settings."""
+"""Which engine runs here, and why; and the engine itself, from scene and settings."""
 
 from __future__ import annotations
 
 import jax
 
 from mimicjax.config.settings import EngineSettings, RandomizeSettings
-from mimicjax.engine import native, randomisation, scene
+from mimicjax.engine import native, randomisation
+from mimicjax.engine.scene import Scene
 from mimicjax.errors import UserError, nearest
-from mimicjax.types import Engine, Robot
+from mimicjax.types import Engine
 
 NAMES = ("native", "mjx-jax", "mjx-warp")
 
 
 def make(
-    robot: Robot, settings: EngineSettings, num_envs: int, randomize: RandomizeSettings | None = None, seed: int = 0
+    scene: Scene, settings: EngineSettings, num_envs: int, randomize: RandomizeSettings | None = None, seed: int = 0
 ) -> Engine:
-    """Builds the scene and the engine that `choose` names for it; with `randomize`, for a table of models drawn by `seed`.
+    """The engine that `choose` names, for a scene built with these settings; with `randomize`, for a table of models.
 
-    Raises UserError if settings do not go together, with the robot or with this machine.
+    `seed` draws the table. Raises UserError if settings do not go together, with the scene or with this machine.
     """
     if num_envs < 1:
         raise UserError(f"num_envs = {num_envs}: at least 1 environment is needed")
     name, _ = choose(settings)
-    model = scene.build(robot, settings)
-    variants = randomisation.tabulate(model, robot, randomize, seed) if randomize else {}
+    variants = randomisation.tabulate(scene, randomize, seed) if randomize else {}
     if name == "native":
-        return native.make(model, robot, num_envs, settings, variants)
+        return native.make(scene, num_envs, settings, variants)
     from mimicjax.engine import mjx  # only here: it takes a second, and talks of a missing Warp
 
-    return mjx.make(model, robot, num_envs, settings, "warp" if name == "mjx-warp" else "jax", variants)
+    return mjx.make(scene, num_envs, settings, "warp" if name == "mjx-warp" else "jax", variants)
 
 
 def choose(settings: EngineSettings) -> tuple[str, str]:

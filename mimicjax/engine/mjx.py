@@ -18,19 +18,20 @@ with contextlib.redirect_stdout(io.StringIO()):  # it prints that Warp is missin
     from mujoco import mjx
 
 from mimicjax.config.settings import EngineSettings
-from mimicjax.engine import scene, state
+from mimicjax.engine import state
 from mimicjax.engine.randomisation import Variants
+from mimicjax.engine.scene import Scene, substeps
 from mimicjax.errors import UserError
-from mimicjax.types import Array, Engine, Physics, Robot
+from mimicjax.types import Array, Engine, Physics
 
 Implementation = Literal["jax", "warp"]
 
 
 def make(
-    model: mujoco.MjModel, robot: Robot, num_envs: int, settings: EngineSettings, implementation: Implementation,
+    scene: Scene, num_envs: int, settings: EngineSettings, implementation: Implementation,
     variants: Variants | None = None,
 ) -> Engine:  # fmt: skip
-    """The engine `mjx-jax` or `mjx-warp` for the model of `scene.build`, and its table of randomised models if any.
+    """The engine `mjx-jax` or `mjx-warp` for a scene, and its table of randomised models if any.
 
     `step` takes any number of environments, under vmap, scan and shard_map too. The warp implementation keeps room for
     `settings.contacts_per_env` contacts for each of them, all together, and for `constraints_per_env` constraint rows
@@ -38,17 +39,16 @@ def make(
     (contacts_per_env) or `njmax` (constraints_per_env) and drops the rest.
 
     An environment is unstable when its control is not finite or its state is not, or grew beyond
-    `state.LARGEST_QPOS` or `state.LARGEST_QVEL`; it then stands in the start pose at rest; others do not notice.
+    `state.LARGEST_QPOS` or `state.LARGEST_QVEL`; it then stands as in `Layout.start_qpos`,
+    objects too, at rest; others do not notice.
 
     Raises UserError if Warp is missing, or if the model has what MJX does not implement.
     """
     if implementation == "warp" and not has_warp():
         raise UserError('engine mjx-warp needs NVIDIA Warp: pip install -e ".[gpu]", or ".[warp]" for Warp alone')
     name = f"mjx-{implementation}"
-    device_model, template = _put(model, settings, implementation, name)
-    count = scene.substeps(settings)
-    bodies = scene.body_ids(model, robot, robot.wrench_bodies)
-    start_qpos = np.asarray(robot.start_qpos, np.float32)
+    device_model, template = _put(scene.model, settings, implementation, name)
+    count, bodies, start_qpos = substeps(settings), scene.layout.wrench_ids, scene.layout.start_qpos
     table = _leaves(device_model, variants or {})
 
     def step(physics: Physics, ctrl: Array, wrench: Array, variant: Array | None = None) -> Physics:
@@ -78,7 +78,9 @@ def _put(
 ) -> tuple[mjx.Model, Callable[[int], mjx.Data]]:
     """Puts the model on the device; also gives the function that makes a blank mjx.Data for so many environments."""
     model = copy.copy(model)
-    model.opt.jacobian = mujoco.mjtJacobian.mjJAC_AUTO  # the setting is for the C engine; MJX knows its device
+    # two settings of the C engine; MJX knows its device, and solves all islands as one
+    model.opt.jacobian = mujoco.mjtJacobian.mjJAC_AUTO
+    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_ISLAND
     blanks: dict[int, mjx.Data] = {}
 
     def template(num_envs: int) -> mjx.Data:
@@ -92,7 +94,7 @@ def _put(
         device_model = mjx.put_model(model, impl=implementation)
         template(1)
     except (NotImplementedError, ValueError) as error:
-        raise UserError(f"engine {name} cannot run this robot: {error}; use engine.name = native") from error
+        raise UserError(f"engine {name} cannot run this scene: {error}; use engine.name = native") from error
     if implementation == "warp":
         device_model = _quieter(device_model)
     return device_model, template
@@ -154,7 +156,7 @@ def _advance(
 
 
 def _stabilise(qpos: Array, qvel: Array, warmstart: Array, finite: Array, start_qpos: np.ndarray) -> Physics:
-    """Puts rows that are not finite, or huge, into the start pose: [B,nq], [B,nv], [B,nv], [B] bool -> Physics."""
+    """Puts rows that are not finite, or huge, into the scene's start: [B,nq], [B,nv], [B,nv], [B] bool -> Physics."""
     fine = (jnp.abs(qpos) < state.LARGEST_QPOS).all(axis=-1) & (jnp.abs(qvel) < state.LARGEST_QVEL).all(axis=-1)
     fine &= jnp.isfinite(warmstart).all(axis=-1) & finite  # a NaN is not below any bound
     row = fine[:, None]

@@ -21,15 +21,14 @@ from jax.experimental.buffer_callback import buffer_callback
 from mujoco.batch import Batch, SimulationError
 
 from mimicjax.config.settings import EngineSettings
-from mimicjax.engine import scene, state
+from mimicjax.engine import state
 from mimicjax.engine.randomisation import Variants
-from mimicjax.types import Array, Engine, Physics, Robot
+from mimicjax.engine.scene import Scene, substeps
+from mimicjax.types import Array, Engine, Physics
 
 
-def make(
-    model: mujoco.MjModel, robot: Robot, num_envs: int, settings: EngineSettings, variants: Variants | None = None
-) -> Engine:
-    """The engine `native` for the model of `scene.build`, and its table of randomised models if there is one.
+def make(scene: Scene, num_envs: int, settings: EngineSettings, variants: Variants | None = None) -> Engine:
+    """The engine `native` for a scene, and its table of randomised models if there is one.
 
     `num_envs` only sizes the first allocation. `step` takes any number of environments, under vmap, scan and
     shard_map too, and every row's result is the same whatever its neighbours: leading axes are flattened, the first
@@ -39,11 +38,13 @@ def make(
 
     MuJoCo's warnings (console and MUJOCO_LOG.TXT) are turned off for the process: here they are `Physics.unstable`.
     An environment is unstable when MuJoCo gave up on it, its control is not finite, or its state grew beyond
-    `state.LARGEST_QPOS` or `state.LARGEST_QVEL`; it then stands in the start pose at rest; others do not notice.
+    `state.LARGEST_QPOS` or `state.LARGEST_QVEL`; it then stands as in `Layout.start_qpos`, objects too,
+    at rest; others do not notice.
     """
     quiet()
-    stepper = _stepper(model, robot, num_envs, settings, variants or {})
-    by_substep = functools.partial(stepper, controls=scene.substeps(settings))
+    nq, nv = scene.layout.nq, scene.layout.nv
+    stepper = _stepper(scene, num_envs, settings, variants or {})
+    by_substep = functools.partial(stepper, controls=substeps(settings))
 
     def step(physics: Physics, ctrl: Array, wrench: Array, variant: Array | None = None) -> Physics:
         # one array each way: JAX takes 20 us for every argument of a pure_callback
@@ -55,10 +56,10 @@ def make(
         if variants and variant is not None:
             rows.append(variant[..., None].astype(jnp.float32))  # whole up to 2^24
         packed = jnp.concatenate(rows, axis=-1)
-        shape = jax.ShapeDtypeStruct((*packed.shape[:-1], robot.nq + 2 * robot.nv + 1), np.float32)
+        shape = jax.ShapeDtypeStruct((*packed.shape[:-1], nq + 2 * nv + 1), np.float32)
         run = by_substep if several else stepper
         stepped = _call(run, shape, packed)
-        qpos, qvel, warmstart, unstable = jnp.split(stepped, np.cumsum([robot.nq, robot.nv, robot.nv]), axis=-1)
+        qpos, qvel, warmstart, unstable = jnp.split(stepped, np.cumsum([nq, nv, nv]), axis=-1)
         return Physics(qpos, qvel, warmstart, unstable[..., 0] > 0)
 
     return Engine("native", state.init, step, state.write)
@@ -87,15 +88,13 @@ def quiet() -> None:
     mujoco.MjLogConfig.set(config)
 
 
-def _stepper(
-    model: mujoco.MjModel, robot: Robot, num_envs: int, settings: EngineSettings, variants: Variants
-) -> Callable[..., np.ndarray]:
+def _stepper(scene: Scene, num_envs: int, settings: EngineSettings, variants: Variants) -> Callable[..., np.ndarray]:
     """The callback: [..., qpos qvel warmstart ctrl wrench (variant)] -> [..., qpos qvel warmstart unstable], float32.
 
     Its keyword `controls` says how many controls there are, one for each substep or 1 for all of them.
     """
-    count = scene.substeps(settings)
-    bodies = scene.body_ids(model, robot, robot.wrench_bodies)
+    model, layout, count = scene.model, scene.layout, substeps(settings)
+    bodies = layout.wrench_ids
     lock = threading.Lock()
     batch, running = _batch(model, max(1, num_envs), settings.threads)
 
@@ -104,10 +103,10 @@ def _stepper(
         inputs = np.asarray(packed)  # before anything: no jax operation here
         lead = inputs.shape[:-1]
         rows = math.prod(lead)
-        widths = (robot.nq, robot.nv, robot.nv, controls * robot.num_dofs, 6 * len(bodies))
+        widths = (layout.nq, layout.nv, layout.nv, controls * layout.nu, 6 * len(bodies))
         parts = np.split(inputs.reshape(rows, inputs.shape[-1]), np.cumsum(widths), axis=1)
         qpos, qvel, warmstart, ctrl, wrench, variant = parts
-        ctrl = ctrl.reshape(rows, controls, robot.num_dofs)
+        ctrl = ctrl.reshape(rows, controls, layout.nu)
         with lock:
             if rows > batch.nsim:
                 batch, running = _batch(model, rows, settings.threads)
@@ -115,7 +114,7 @@ def _stepper(
             _load(batch, rows, qpos, qvel, warmstart)
             _push(batch, rows, bodies, wrench.reshape(rows, len(bodies), 6))
             failed = _advance(batch, rows, count, ctrl) | ~np.isfinite(ctrl).all(axis=(1, 2))
-            outputs = _unload(batch, rows, failed, robot.start_qpos)
+            outputs = _unload(batch, rows, failed, layout.start_qpos)
         return outputs.reshape(*lead, outputs.shape[1])
 
     return stepper
@@ -174,7 +173,7 @@ def _advance(batch: Batch, rows: int, count: int, ctrl: np.ndarray) -> np.ndarra
 
 
 def _unload(batch: Batch, rows: int, failed: np.ndarray, start_qpos: np.ndarray) -> np.ndarray:
-    """Reads the first rows, [rows, qpos qvel warmstart unstable]; those that failed or grew huge are in the start pose."""
+    """Reads the first rows, [rows, qpos qvel warmstart unstable]; those that failed or grew huge stand as at the start."""
     fields = [batch.bind(name)[:rows] for name in ("qpos", "qvel", "qacc_warmstart")]
     outputs = np.zeros((rows, sum(values.shape[1] for values in fields) + 1), np.float32)
     qpos, qvel, warmstart, unstable = np.split(outputs, np.cumsum([values.shape[1] for values in fields]), axis=1)

@@ -15,8 +15,10 @@ import mujoco
 import numpy as np
 
 from mimicjax.config.settings import RandomizeSettings
+from mimicjax.engine import layout
+from mimicjax.engine.scene import Scene
 from mimicjax.errors import UserError, nearest
-from mimicjax.types import Robot
+from mimicjax.types import Layout, Robot
 
 Variants = dict[str, np.ndarray]  # MjModel's field ("opt.gravity" of its options) -> [1 + K, ...]; fields that vary
 
@@ -28,22 +30,23 @@ DERIVED = ("body_subtreemass", "body_invweight0", "dof_invweight0", "dof_M0", "d
 CUT = 3.0  # standard deviations at which normal factors are cut
 
 
-def tabulate(model: mujoco.MjModel, robot: Robot, settings: RandomizeSettings, seed: int) -> Variants:
-    """The table for the model of `scene.build`: a function of its arguments alone; {} if no model is randomised.
+def tabulate(scene: Scene, settings: RandomizeSettings, seed: int) -> Variants:
+    """The table for a scene: a function of its arguments alone; {} if no model is randomised.
 
-    Every key of the settings has random numbers of its own, so setting one leaves the others' draws as they were.
+    Drawn are gravity, the robot and, as far as the robot meets it by masks, the world; objects stay as they are. Every
+    key of the settings has random numbers of its own, so setting one leaves the others' draws as they were.
     Raises UserError for a range that is upside down or of the wrong length, an unknown body, a mass below nothing,
     or dry friction that the model does not have.
     """
-    check(model, robot, settings)
-    count = settings.models
+    check(scene, settings)
+    model, robot, count = scene.model, scene.robot, settings.models
     if not count:
         return {}
     rows = {name: np.repeat(get(model, name)[None], 1 + count, axis=0) for name in GIVEN}
     draw = _Draws(settings, seed)
-    _friction(model, rows, settings, draw)
-    _masses(model, robot, rows, settings, draw)
-    joints = slice(6, None)  # not the root's
+    _friction(scene, rows, settings, draw)
+    _masses(scene, rows, settings, draw)
+    joints = _joints(scene.layout)
     for key, field in (("armature", "dof_armature"), ("frictionloss", "dof_frictionloss")):
         rows[field][1:, joints] *= draw.range(key, robot.num_dofs)
     stiffness = draw.range("kp", robot.num_dofs, settings.gain_distribution)
@@ -56,8 +59,9 @@ def tabulate(model: mujoco.MjModel, robot: Robot, settings: RandomizeSettings, s
     return {name: values for name, values in rows.items() if (values[1:] != values[0]).any()}
 
 
-def check(model: mujoco.MjModel, robot: Robot, settings: RandomizeSettings) -> None:
+def check(scene: Scene, settings: RandomizeSettings) -> None:
     """Raises UserError for physical settings that cannot be meant."""
+    model, robot = scene.model, scene.robot
     for key in ("friction", "base_mass", "link_mass", "armature", "frictionloss", "kp", "kd", "torque_limit"):
         given = getattr(settings, key)
         if given is not None and (len(given) != 2 or given[0] > given[1]):
@@ -79,7 +83,7 @@ def check(model: mujoco.MjModel, robot: Robot, settings: RandomizeSettings) -> N
                 f"randomize.base_mass: given {settings.base_mass}, but {model.body(body).name} has only "
                 f"{model.body_mass[body]:g} kg; its mass must stay above 0"
             )
-    if settings.frictionloss and not model.dof_frictionloss[6:].any():
+    if settings.frictionloss and not model.dof_frictionloss[_joints(scene.layout)].any():
         raise UserError(
             f"randomize.frictionloss scales the dry friction of the joints, of which robot {robot.name} has none"
         )
@@ -115,34 +119,42 @@ class _Draws:
         return self._generator(key).uniform(-1.0, 1.0, (self.count, width, 3)) * half
 
 
+def _joints(layout: Layout) -> slice:
+    """The robot's degrees of freedom without those of its root."""
+    return slice(layout.robot_qvel.start + 6, layout.robot_qvel.stop)
+
+
 def _base(model: mujoco.MjModel, robot: Robot, settings: RandomizeSettings) -> list[int]:
     """MuJoCo's ids of the base bodies."""
     return [model.body(name).id for name in settings.base_bodies or robot.body_names[:1]]
 
 
-def _friction(model: mujoco.MjModel, rows: Variants, settings: RandomizeSettings, draw: _Draws) -> None:
+def _friction(scene: Scene, rows: Variants, settings: RandomizeSettings, draw: _Draws) -> None:
     """Sliding friction, so that a low value is felt: MuJoCo takes the larger one of two shapes that meet by masks.
 
     So what the robot can meet by masks gets the lowest value of the row, and the robot's own value is the larger one.
     Pairs that are named have a friction of their own. Robots that meet themselves do so with their new value too.
+    Objects keep theirs, also where the robot meets them.
     """
     if settings.friction is None:
         return
+    model = scene.model
     values = draw.range("friction", model.ngeom if settings.friction_each else 1) + np.zeros((1, model.ngeom))
-    world = model.geom_bodyid == 0
+    world, robots = model.geom_bodyid == 0, np.isin(model.geom_bodyid, layout.robot_ids(model, scene.robot))
     meets = (model.geom_contype | model.geom_conaffinity) != 0
-    if (meets & ~world).any():
-        rows["geom_friction"][1:, meets & ~world, 0] = values[:, meets & ~world]
-        rows["geom_friction"][1:, meets & world, 0] = values[:, meets & ~world].min(axis=1, keepdims=True)
-    first, second = world[model.pair_geom1], world[model.pair_geom2]
-    ground = first != second
-    own = np.where(first, model.pair_geom2, model.pair_geom1)[ground]
+    if (meets & robots).any():
+        rows["geom_friction"][1:, meets & robots, 0] = values[:, meets & robots]
+        rows["geom_friction"][1:, meets & world, 0] = values[:, meets & robots].min(axis=1, keepdims=True)
+    ends = np.stack([model.pair_geom1, model.pair_geom2], axis=1)
+    ground = world[ends].any(axis=1) & robots[ends].any(axis=1)
+    own = np.where(robots[ends[:, 0]], ends[:, 0], ends[:, 1])[ground]
     rows["pair_friction"][1:, ground, :2] = values[:, own, None]
 
 
-def _masses(model: mujoco.MjModel, robot: Robot, rows: Variants, settings: RandomizeSettings, draw: _Draws) -> None:
+def _masses(scene: Scene, rows: Variants, settings: RandomizeSettings, draw: _Draws) -> None:
     """Masses, inertias in proportion, and centres of mass."""
-    base, bodies = _base(model, robot, settings), np.arange(1, model.nbody)
+    model = scene.model
+    base, bodies = _base(model, scene.robot, settings), layout.robot_ids(model, scene.robot)
     mass = rows["body_mass"]
     mass[1:, bodies] *= draw.range("link_mass", len(bodies))
     mass[1:, base] += draw.range("base_mass", len(base), nothing=0.0)

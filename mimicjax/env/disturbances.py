@@ -8,24 +8,28 @@ share of its impulse that falls into it, whatever its duration. See docs/disturb
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mimicjax import rotation
+from mimicjax import rotation, statistics
 from mimicjax.config.push import CurriculumSettings, PushSettings
 from mimicjax.env import push_profiles
 from mimicjax.env.push_profiles import Profile, Pulse
+from mimicjax.env.view import Part, Scope, Term, View
 from mimicjax.robot import symmetry
-from mimicjax.types import FAILED, RUNNING, Array, Physics, Pose, Reflection, Robot
+from mimicjax.statistics import Mean, Statistics
+from mimicjax.types import FAILED, RUNNING, Array, Layout, Physics, Pose, Reflection, Robot
 
 STREAM = 0x70757368  # folded into the environment's key: pushes have random numbers of their own
 GRAVITY = 9.81  # m/s^2, of payloads
 EPISODE = 1e9  # s, longer than any
 EDGE = 1e-6  # s, what a push may be cut by at its end
 TRIAL = 1.0  # s after the onset of a push that the robot should survive
+BODY = "Push_Body_"  # prefix of a statistic for every body
 CRITIC_SCALE = (100.0,) * 3 + (20.0,) * 3  # N and N m that the critic sees as 1
 
 
@@ -52,17 +56,19 @@ class PushState(NamedTuple):
 
 
 class Disturbances(NamedTuple):
-    """Functions for one environment."""
+    """Functions for one environment, but for `statistics`."""
 
     init: Callable[[Array, Pose], PushState]  # (random key of the environment, pose at the beginning)
-    advance: Callable  # (state, pose, pose of a new episode, done) -> (state if it goes on, state if it begins anew)
+    advance: Callable[[PushState, Pose, Array], PushState]  # (state, pose, done) -> state if the episode goes on
+    renew: Callable[[PushState, Pose], PushState]  # (state after `advance`, pose of the new episode) -> state
     push: Callable[[Physics, PushState], Physics]  # the root's velocity, as the plan says
-    observe: Callable[[PushState], Array]  # what the critic sees, [6 W + P + 1] or [0]
-    diagnostics: Callable[[PushState, Array], dict[str, Array]]  # (state before advance, done) -> name -> []
+    term: Term | None  # what the critic sees; None if nothing
+    statistics: Callable[[PushState, Array], Statistics]  # (states [B] before `advance`, done [B]) of all together
 
 
-class _Made(NamedTuple):
+class _Setup(NamedTuple):
     robot: Robot
+    layout: Layout
     profiles: tuple[Profile, ...]
     dt: float  # s
     envs: int  # of all devices
@@ -70,79 +76,92 @@ class _Made(NamedTuple):
 
 
 def make(
-    robot: Robot, profiles: Mapping[str, PushSettings], dt: float, num_envs: int, observe: bool, quiet: float = 0.0
+    scope: Scope, profiles: Mapping[str, PushSettings], num_envs: int, observe: bool, quiet: float = 0.0
 ) -> Disturbances | None:
     """The disturbances of these profiles; None without any.
 
-    robot: its wrench bodies hold all that are named. dt: s, a control step. num_envs: of all devices, by which samples
-    are counted. observe: whether the critic sees the wrenches. quiet: share of environments that are never pushed.
-    Raises UserError for what does not fit.
+    scope: its layout's wrench bodies hold all that profiles name. num_envs: of all devices, by which samples are counted.
+    observe: whether the critic sees the wrenches. quiet: share of environments that are never pushed. Raises UserError for
+    what does not fit.
     """
-    checked = [push_profiles.check(robot, name, settings) for name, settings in profiles.items()]
+    checked = [push_profiles.check(scope.robot, scope.layout, name, settings) for name, settings in profiles.items()]
     if not checked:
         return None
-    made = _Made(robot, tuple(checked), dt, num_envs, quiet)
+    setup = _Setup(scope.robot, scope.layout, tuple(checked), scope.dt, num_envs, quiet)
     return Disturbances(
-        lambda key, pose: _init(made, key, pose), lambda *args: _advance(made, *args),
-        lambda physics, state: _push(made, physics, state),
-        lambda state: _seen(state) if observe else jnp.zeros(0),
-        lambda state, done: _diagnostics(made, state, done),
-    )  # fmt: skip
+        init=partial(_init, setup),
+        advance=partial(_advance, setup),
+        renew=partial(_renew, setup),
+        push=partial(_push, setup),
+        term=_term(setup) if observe else None,
+        statistics=partial(_statistics, setup),
+    )
 
 
-def _seen(state: PushState) -> jax.Array:
-    """The coming wrenches [W,6], the level of every profile [P] and whether the environment is pushed at all, flat.
+def _term(setup: _Setup) -> Term:
+    """The coming wrenches [W,6], the level of every profile [P] and whether the environment is pushed at all.
 
     Without the last two, the critic of a quiet environment fears pushes that never come.
     """
-    levels = state.pushed * jnp.stack([*(timer.level for timer in state.timers.values()), jnp.float32(1)])
-    return jnp.concatenate([(state.wrench / jnp.asarray(CRITIC_SCALE, jnp.float32)).reshape(-1), levels])
+    bodies, levels = setup.layout.wrench_bodies, len(setup.profiles) + 1
+
+    def wrenches(robot: Robot) -> Reflection:
+        partner = symmetry.among(robot, bodies, "bodies that are pushed or its wrench_bodies")
+        return symmetry.vectors(partner, np.concatenate([symmetry.PLACE, symmetry.TURN]))
+
+    def see(view: View) -> Array:
+        state = view.push
+        seen = [*(timer.level for timer in state.timers.values()), jnp.float32(1)]
+        wrench = state.wrench / jnp.asarray(CRITIC_SCALE, jnp.float32)
+        return jnp.concatenate([wrench.reshape(-1), state.pushed * jnp.stack(seen)])
+
+    parts = (
+        Part("wrenches", 6 * len(bodies), wrenches),
+        Part("push_levels", levels, lambda robot: symmetry.same(levels)),
+    )
+    return Term(parts, see)
 
 
-def reflection(robot: Robot, profiles: int, observe: bool) -> Reflection:
-    """Of what the critic sees of so many profiles. Raises UserError for a robot without symmetry."""
-    if not observe:
-        return symmetry.same(0)
-    partner = symmetry.among(robot, robot.wrench_bodies, "bodies that are pushed or its wrench_bodies")
-    wrenches = symmetry.vectors(partner, np.concatenate([symmetry.PLACE, symmetry.TURN]))
-    return symmetry.join([wrenches, symmetry.same(profiles + 1)])
-
-
-def _init(made: _Made, key: jax.Array, pose: Pose) -> PushState:
+def _init(setup: _Setup, key: jax.Array, pose: Pose) -> PushState:
     timers = {}
-    for profile in made.profiles:
+    for profile in setup.profiles:
         own = jax.random.fold_in(jax.random.fold_in(key, STREAM), profile.code)
         interval, pulse = _draw(profile, own, jnp.int32(0))
         level = jnp.float32(1.0 if profile.settings.curriculum.by == "none" else profile.settings.curriculum.begin)
         timers[profile.name] = _first(profile, Timer(own, jnp.int32(1), interval, pulse, level))
-    nothing = jnp.zeros((len(made.robot.wrench_bodies), 6)), jnp.zeros(6), jnp.asarray(False)
-    pushed = (jax.random.uniform(jax.random.fold_in(key, STREAM)) >= made.quiet).astype(jnp.float32)
-    return _plan(made, PushState(jnp.int32(0), pushed, jnp.float32(-1.0), timers, *nothing), pose)
+    nothing = jnp.zeros((len(setup.layout.wrench_bodies), 6)), jnp.zeros(6), jnp.asarray(False)
+    pushed = (jax.random.uniform(jax.random.fold_in(key, STREAM)) >= setup.quiet).astype(jnp.float32)
+    return _plan(setup, PushState(jnp.int32(0), pushed, jnp.float32(-1.0), timers, *nothing), pose)
 
 
-def _advance(
-    made: _Made, state: PushState, pose: Pose, fresh_pose: Pose, done: jax.Array
-) -> tuple[PushState, PushState]:
-    over = done != RUNNING
+def _advance(setup: _Setup, state: PushState, pose: Pose, done: jax.Array) -> PushState:
     steps = state.steps + 1
-    tried, survived = _tried(made, state, done)
-    goes, begins = {}, {}
-    for profile in made.profiles:
+    tried, survived = _tried(setup, state, done)
+    timers = {}
+    for profile in setup.profiles:
         timer = state.timers[profile.name]
-        samples = steps * float(made.envs)
+        samples = steps * float(setup.envs)
         timer = timer._replace(level=_level(profile.settings.curriculum, timer.level, done, survived, samples))
-        interval, pulse = _draw(profile, timer.key, timer.draws)  # the next push, whichever way it comes about
-        until = timer.until - made.dt
+        interval, pulse = _draw(profile, timer.key, timer.draws)
+        until = timer.until - setup.dt
         end = until + timer.pulse.length
         ended = (until < 0.0) & (end <= EDGE)
-        kept = pulse._replace(payload=timer.pulse.payload)  # redrawn at resets only
-        later = Timer(timer.key, timer.draws + 1, jnp.maximum(end + interval, 0.0), kept, timer.level)
+        pulse = pulse._replace(payload=timer.pulse.payload)  # redrawn at resets only
+        following = Timer(timer.key, timer.draws + 1, jnp.maximum(end + interval, 0.0), pulse, timer.level)
         same = timer._replace(until=until)
-        goes[profile.name] = jax.tree.map(lambda a, b, ended=ended: jnp.where(ended, a, b), later, same)
-        begins[profile.name] = _first(profile, later._replace(until=interval, pulse=pulse))
-    since = jnp.where(over | tried, -1.0, _since(made, state))
-    state = state._replace(steps=steps, since=since)
-    return _plan(made, state._replace(timers=goes), pose), _plan(made, state._replace(timers=begins), fresh_pose)
+        timers[profile.name] = jax.tree.map(lambda a, b, ended=ended: jnp.where(ended, a, b), following, same)
+    since = jnp.where((done != RUNNING) | tried, -1.0, _since(setup, state))
+    return _plan(setup, state._replace(steps=steps, since=since, timers=timers), pose)
+
+
+def _renew(setup: _Setup, state: PushState, pose: Pose) -> PushState:
+    timers = {}
+    for profile in setup.profiles:
+        timer = state.timers[profile.name]
+        interval, pulse = _draw(profile, timer.key, timer.draws)
+        fresh = timer._replace(draws=timer.draws + 1, until=interval, pulse=pulse)
+        timers[profile.name] = _first(profile, fresh)
+    return _plan(setup, state._replace(timers=timers), pose)
 
 
 def _draw(profile: Profile, key: jax.Array, number: jax.Array) -> tuple[jax.Array, Pulse]:
@@ -169,15 +188,15 @@ def _level(
     return level
 
 
-def _plan(made: _Made, state: PushState, pose: Pose) -> PushState:
+def _plan(setup: _Setup, state: PushState, pose: Pose) -> PushState:
     """What acts in the coming control step; pose: at its beginning."""
-    wrench, velocity = jnp.zeros((len(made.robot.wrench_bodies), 6)), jnp.zeros(6)
+    wrench, velocity = jnp.zeros((len(setup.layout.wrench_bodies), 6)), jnp.zeros(6)
     onset = jnp.asarray(False)
-    for profile in made.profiles:
+    for profile in setup.profiles:
         timer = state.timers[profile.name]
-        begins = timer.pulse.live & (timer.until >= 0.0) & (timer.until < made.dt)
+        begins = timer.pulse.live & (timer.until >= 0.0) & (timer.until < setup.dt)
         if profile.wrenches:
-            share = jnp.where(timer.pulse.live, _share(profile.settings, timer, made.dt), 0.0)
+            share = jnp.where(timer.pulse.live, _share(profile.settings, timer, setup.dt), 0.0)
             wrench = wrench + share * timer.level * _wrench(profile, timer.pulse, pose, len(wrench))
         if profile.settings.payload[1] > 0:
             wrench = wrench.at[profile.slots, 2].add(-GRAVITY * timer.level * timer.pulse.payload)
@@ -216,44 +235,53 @@ def _wrench(profile: Profile, pulse: Pulse, pose: Pose, slots: int) -> jax.Array
     return jnp.where((jnp.arange(slots) == jnp.asarray(profile.slots)[pulse.place[0]])[:, None], rows, 0.0)
 
 
-def _push(made: _Made, physics: Physics, state: PushState) -> Physics:
+def _push(setup: _Setup, physics: Physics, state: PushState) -> Physics:
     """The root's velocity with what the plan adds; MuJoCo has a free joint's angular velocity in the body's frame."""
-    if not any(profile.moves_root for profile in made.profiles):
+    if not any(profile.moves_root for profile in setup.profiles):
         return physics
-    spin = rotation.rotate(rotation.conjugate(rotation.normalize(physics.qpos[3:7])), state.velocity[3:])
-    return physics._replace(qvel=physics.qvel.at[:6].add(jnp.concatenate([state.velocity[:3], spin])))
+    place, first = setup.layout.robot_qpos.start, setup.layout.robot_qvel.start
+    quat = rotation.normalize(physics.qpos[place + 3 : place + 7])
+    jump = jnp.concatenate([state.velocity[:3], rotation.rotate(rotation.conjugate(quat), state.velocity[3:])])
+    return physics._replace(qvel=physics.qvel.at[first : first + 6].add(jump))
 
 
-def _since(made: _Made, state: PushState) -> jax.Array:
+def _since(setup: _Setup, state: PushState) -> jax.Array:
     """s since the onset on trial, at the end of the step; a push within the trial of another begins none of its own."""
     running = (state.since >= 0.0) | state.onset
-    return jnp.where(running, jnp.maximum(state.since, 0.0) + made.dt, -1.0)
+    return jnp.where(running, jnp.maximum(state.since, 0.0) + setup.dt, -1.0)
 
 
-def _tried(made: _Made, state: PushState, done: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _tried(setup: _Setup, state: PushState, done: jax.Array) -> tuple[jax.Array, jax.Array]:
     """(whether a trial ends in the step, whether it was survived). Episodes that end otherwise give no result."""
-    since = _since(made, state)
+    since = _since(setup, state)
     lost = (since >= 0.0) & (done == FAILED)
-    survived = (since >= TRIAL - 0.5 * made.dt) & ~lost
+    survived = (since >= TRIAL - 0.5 * setup.dt) & ~lost
     return lost | survived, survived
 
 
-def _diagnostics(made: _Made, state: PushState, done: jax.Array) -> dict[str, jax.Array]:
-    """Of the control step that just ended: what adds up (`_sum`), largest values (`_max`), and levels."""
-    force, torque = (jnp.linalg.norm(state.wrench[:, part], axis=-1) for part in (slice(3), slice(3, 6)))
+def _statistics(setup: _Setup, state: PushState, done: jax.Array) -> Statistics:
+    """Of the control step that just ended, over environments [B]."""
+    force, torque = (jnp.linalg.norm(state.wrench[..., part], axis=-1) for part in (slice(3), slice(3, 6)))
     acts = (force > 0.0) | (torque > 0.0)
-    tried, survived = _tried(made, state, done)
-    out = {
-        "push_active_sum": jnp.any(acts), "push_onset_sum": state.onset, "push_force_sum": jnp.max(force, initial=0.0),
-        "push_impulse_sum": jnp.sum(force) * made.dt, "push_force_max": jnp.max(force, initial=0.0),
-        "push_torque_max": jnp.max(torque, initial=0.0), "push_speed_max": jnp.linalg.norm(state.velocity[:3]),
-        "push_trial_sum": tried, "push_survived_sum": survived, "push_eligible_sum": state.pushed,
-    }  # fmt: skip
-    slots = sorted({slot for profile in made.profiles for slot in _acting(profile)})
-    names = [made.robot.body_names[made.robot.wrench_bodies[slot]] for slot in slots]
-    out |= {f"push_body_{name}_sum": acts[slot] for name, slot in zip(names, slots, strict=True)}
-    out |= {f"push_level_{name}_sum": state.pushed * timer.level for name, timer in state.timers.items()}
-    return {name: jnp.asarray(value, jnp.float32) for name, value in out.items()}
+    active, strongest = jnp.any(acts, axis=-1), jnp.max(force, axis=-1, initial=0.0)
+    impulse = jnp.sum(force, axis=-1) * setup.dt
+    tried, survived = jax.vmap(partial(_tried, setup))(state, done)
+    stats: Statistics = {
+        "Push_Count": statistics.total(state.onset),
+        "Push_Active": statistics.mean(active),
+        "Push_Force": statistics.mean(strongest, active),
+        "Push_Force_Max": statistics.largest(strongest),
+        "Push_Torque_Max": statistics.largest(jnp.max(torque, axis=-1, initial=0.0)),
+        "Push_Speed_Max": statistics.largest(jnp.linalg.norm(state.velocity[..., :3], axis=-1)),
+        "Push_Impulse": Mean(jnp.sum(impulse), jnp.sum(state.onset, dtype=jnp.float32)),  # of a push
+        "Push_Survival": statistics.mean(survived, tried),
+    }
+    for name, timer in state.timers.items():  # of environments that are not quiet
+        stats[f"Push_Level_{name}"] = statistics.mean(timer.level, state.pushed)
+    for slot in sorted({slot for profile in setup.profiles for slot in _acting(profile)}):
+        name = setup.robot.body_names[setup.layout.wrench_bodies[slot]]
+        stats[f"{BODY}{name}"] = statistics.mean(acts[..., slot])
+    return stats
 
 
 def _acting(profile: Profile) -> list[int]:

@@ -19,7 +19,7 @@ from mimicjax.config.push import PushSettings
 from mimicjax.config.settings import EnvSettings
 from mimicjax.errors import UserError
 from mimicjax.robot import bodies
-from mimicjax.types import Array, Robot
+from mimicjax.types import Array, Layout, Robot
 
 RANDOM_FORCE = "random_force"  # the profile that MimicKit's flat keys stand for
 
@@ -30,7 +30,7 @@ class Profile(NamedTuple):
     name: str
     settings: PushSettings
     bodies: np.ndarray  # [P] int, indices into robot.body_names
-    slots: np.ndarray  # [P] int, indices into robot.wrench_bodies
+    slots: np.ndarray  # [P] int, which of the layout's wrench bodies
     code: int  # of the name: the profile's own stream of random numbers, whatever other profiles there are
 
     @property
@@ -90,14 +90,18 @@ def collect(profiles: Mapping[str, PushSettings], env: EnvSettings, dt: float) -
     }
 
 
-def pushed_bodies(robot: Robot, profiles: Mapping[str, PushSettings]) -> np.ndarray:
-    """Indices into robot.body_names of all bodies that profiles name. Raises UserError for names it does not have."""
-    found = [bodies.indices(robot, settings.bodies, f"{_key(name)}bodies") for name, settings in profiles.items()]
-    return np.concatenate([np.zeros(0, np.int32), *found])
+def wrench_bodies(robot: Robot, profiles: Mapping[str, PushSettings]) -> np.ndarray:
+    """[W] indices into robot.body_names: the robot's own wrench bodies, then those that only profiles name, in its order.
+
+    Raises UserError for names that the robot does not have.
+    """
+    named = [bodies.indices(robot, settings.bodies, f"{_key(name)}bodies") for name, settings in profiles.items()]
+    more = np.setdiff1d(np.concatenate([np.zeros(0, np.int32), *named]), robot.wrench_bodies)
+    return np.concatenate([robot.wrench_bodies, more]).astype(np.int32)
 
 
-def check(robot: Robot, name: str, settings: PushSettings) -> Profile:
-    """The profile for a robot whose wrench bodies hold those it names. Raises UserError, which names the key."""
+def check(robot: Robot, layout: Layout, name: str, settings: PushSettings) -> Profile:
+    """The profile for a layout whose wrench bodies hold those it names. Raises UserError, which names the key."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise UserError(f"disturb.profiles: the name {name!r} may have letters, digits, _ and - only")
     for key in ("force", "torque", "interval", "duration", "payload", "velocity_magnitude"):
@@ -113,7 +117,7 @@ def check(robot: Robot, name: str, settings: PushSettings) -> Profile:
     if settings.bodies:
         acting = bodies.indices(robot, settings.bodies, f"{_key(name)}bodies")
     code = zlib.crc32(name.encode()) & 0x7FFFFFFF
-    slots = [list(robot.wrench_bodies).index(body) for body in acting]
+    slots = [list(layout.wrench_bodies).index(body) for body in acting]
     found = Profile(name, settings, acting, np.asarray(slots, np.int32), code)
     _check_sense(robot, found)
     return found

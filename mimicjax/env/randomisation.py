@@ -6,7 +6,7 @@ because of it. What is off costs nothing: its field is () and its function gives
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +15,9 @@ import numpy as np
 
 from mimicjax import rotation
 from mimicjax.config.settings import RandomizeSettings
-from mimicjax.errors import UserError
+from mimicjax.env import observations
+from mimicjax.env.view import Scope, Term
+from mimicjax.errors import UserError, nearest
 from mimicjax.robot import kinematics
 from mimicjax.types import Array, Pose, Robot
 
@@ -50,14 +52,15 @@ class Randomisation(NamedTuple):
     sense: Callable[[Any, Array, Array], Array]  # (noise, key, observation [O]) -> what the actor gets
     smooth: Callable[[Any, Array, Array], tuple[Any, Array]]  # (noise, action [A], episode's step) -> (noise, action)
     drive: Callable[[Any, Array, Array], tuple[Any, Array]]  # (noise, key, targets [D]) -> (noise, ctrl [D] or [S,D])
+    imperfect: bool  # whether sensors tell the actor anything else than what is
 
 
-def make(robot: Robot, settings: RandomizeSettings, layout: Sequence[tuple[str, int]], substeps: int) -> Randomisation:
-    """The functions for a robot. layout: `observations.layout`. Raises UserError for settings that cannot be meant."""
-    check(settings)
-    names = [name for name, size in layout for _ in range(size)]
+def make(scope: Scope, settings: RandomizeSettings, seen: Term, substeps: int) -> Randomisation:
+    """The functions for a robot. seen: what its sensors tell the actor. Raises UserError for settings that cannot be meant."""
+    robot = scope.robot
+    check(settings, scope)
     noise, bias = (
-        np.asarray([getattr(sizes, name, 0.0) for name in names], np.float32)
+        np.asarray([sizes.get(part.name, 0.0) for part in seen.parts for _ in range(part.size)], np.float32)
         for sizes in (settings.noise, settings.bias)
     )
 
@@ -79,11 +82,19 @@ def make(robot: Robot, settings: RandomizeSettings, layout: Sequence[tuple[str, 
     return Randomisation(
         _model(settings), _start(robot, settings), _draw(robot, settings, bias, substeps), measured, sense,
         _smooth(settings), _drive(robot, settings, substeps),
+        bool(settings.joint_zero or noise.any() or bias.any()),
     )  # fmt: skip
 
 
-def check(settings: RandomizeSettings) -> None:
-    """Raises UserError for a range that is upside down or of the wrong length."""
+def check(settings: RandomizeSettings, scope: Scope) -> None:
+    """Raises UserError for a range that is upside down or of the wrong length, and for noise of what nothing sees."""
+    names = observations.part_names(scope)
+    for key, sizes in (("noise", settings.noise), ("bias", settings.bias)):
+        for name in sizes:
+            if name not in names:
+                raise UserError(
+                    f"randomize.{key}.{name}: no part of an observation; allowed: {', '.join(names)}{nearest(name, names)}"
+                )
     for key in ("delay", "smoothing"):
         given = getattr(settings, key)
         if given is not None and (len(given) != 2 or given[0] > given[1]):

@@ -1,4 +1,7 @@
-"""Reward terms: weight x exp(-scale x error), summed (DeepMimic with MimicKit's errors, reference 3.2)."""
+"""Reward terms: weight x exp(-scale x error), summed (DeepMimic with MimicKit's errors, reference 3.2).
+
+Each is a maker of an error, a function of a `View` to a number [], and a line in ERRORS.
+"""
 
 from __future__ import annotations
 
@@ -9,95 +12,93 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import rotation
-from mimicjax.config.settings import EnvSettings, ObservationSettings
+from mimicjax.env.observations import away, turn
+from mimicjax.env.view import Scope, View, tracks_root
 from mimicjax.errors import UserError, nearest
-from mimicjax.types import Pose, Robot
+from mimicjax.types import Pose
 
-Error = Callable[[Pose, Pose], jax.Array]  # (pose, reference) -> scalar
-
-
-def tracks_root(settings: ObservationSettings) -> bool:
-    """Whether errors are taken in world axes with the root's place: the policy must see where the reference is."""
-    return settings.frame == "global" and "target" in settings.terms
+Error = Callable[[View], jax.Array]
 
 
-def _own_heading(pose: Pose, vectors: jax.Array) -> jax.Array:
-    away = rotation.conjugate(rotation.heading_quat(pose.root_quat))
-    return rotation.rotate(jnp.broadcast_to(away, (*vectors.shape[:-1], 4)), vectors)
+def _axes(scope: Scope) -> Callable[[Pose, jax.Array], jax.Array]:
+    """Vectors [...,3] in world axes, or where the root is not tracked in those of the pose's own heading."""
+    if tracks_root(scope.settings):
+        return lambda pose, vectors: vectors
+    return lambda pose, vectors: turn(away(pose.root_quat), vectors)
 
 
-def pose_error(robot: Robot, settings: ObservationSettings) -> Error:
+def pose(scope: Scope) -> Error:
     """Sum over joints of weight x squared angle, rad^2."""
-    weights = jnp.asarray(robot.joint_error_weights, jnp.float32)
-    return lambda pose, ref: jnp.sum(weights * rotation.angle(pose.joint_quat, ref.joint_quat) ** 2)
+    weights = jnp.asarray(scope.robot.joint_error_weights, jnp.float32)
+    return lambda view: jnp.sum(weights * rotation.angle(view.pose.joint_quat, view.reference.joint_quat) ** 2)
 
 
-def vel_error(robot: Robot, settings: ObservationSettings) -> Error:
+def vel(scope: Scope) -> Error:
     """Sum over degrees of freedom of joint weight x squared velocity difference, (rad/s)^2."""
+    robot = scope.robot
     weights = jnp.asarray(np.asarray(robot.joint_error_weights)[robot.dof_joint], jnp.float32)
-    return lambda pose, ref: jnp.sum(weights * (pose.dof_vel - ref.dof_vel) ** 2)
+    return lambda view: jnp.sum(weights * (view.pose.dof_vel - view.reference.dof_vel) ** 2)
 
 
-def root_pose_error(robot: Robot, settings: ObservationSettings) -> Error:
+def root_pose(scope: Scope) -> Error:
     """Squared distance + 0.1 x squared angle of the root; xy only if the root is tracked, z only if heights are seen."""
-    track = tracks_root(settings)
-    parts = jnp.asarray([track, track, settings.root_height], jnp.float32)
+    track = tracks_root(scope.settings)
+    parts = jnp.asarray([track, track, scope.settings.observations.root_height], jnp.float32)
 
-    def error(pose: Pose, ref: Pose) -> jax.Array:
-        own, its = pose.root_quat, ref.root_quat
+    def error(view: View) -> jax.Array:
+        robot, clip = view.pose, view.reference
+        quats = robot.root_quat, clip.root_quat
         if not track:
-            own = rotation.multiply(rotation.conjugate(rotation.heading_quat(own)), own)
-            its = rotation.multiply(rotation.conjugate(rotation.heading_quat(its)), its)
-        return jnp.sum(parts * (ref.root_pos - pose.root_pos) ** 2) + 0.1 * rotation.angle(own, its) ** 2
+            quats = rotation.multiply(away(quats[0]), quats[0]), rotation.multiply(away(quats[1]), quats[1])
+        return jnp.sum(parts * (clip.root_pos - robot.root_pos) ** 2) + 0.1 * rotation.angle(*quats) ** 2
 
     return error
 
 
-def root_vel_error(robot: Robot, settings: ObservationSettings) -> Error:
+def root_vel(scope: Scope) -> Error:
     """Squared difference of velocity + 0.1 x of angular velocity of the root."""
-    turn = (lambda pose, v: v) if tracks_root(settings) else _own_heading
+    seen = _axes(scope)
 
-    def error(pose: Pose, ref: Pose) -> jax.Array:
-        linear = turn(ref, ref.root_vel) - turn(pose, pose.root_vel)
-        angular = turn(ref, ref.root_ang_vel) - turn(pose, pose.root_ang_vel)
+    def error(view: View) -> jax.Array:
+        robot, clip = view.pose, view.reference
+        linear = seen(clip, clip.root_vel) - seen(robot, robot.root_vel)
+        angular = seen(clip, clip.root_ang_vel) - seen(robot, robot.root_ang_vel)
         return jnp.sum(linear**2) + 0.1 * jnp.sum(angular**2)
 
     return error
 
 
-def key_pos_error(robot: Robot, settings: ObservationSettings) -> Error:
+def key_pos(scope: Scope) -> Error:
     """Sum over key bodies of the squared distance about the root, m^2."""
-    turn = (lambda pose, v: v) if tracks_root(settings) else _own_heading
+    seen, keys = _axes(scope), scope.robot.key_bodies
 
-    def error(pose: Pose, ref: Pose) -> jax.Array:
-        own = turn(pose, pose.body_pos[robot.key_bodies] - pose.root_pos)
-        its = turn(ref, ref.body_pos[robot.key_bodies] - ref.root_pos)
-        return jnp.sum((own - its) ** 2)
+    def error(view: View) -> jax.Array:
+        robot, clip = (seen(p, p.body_pos[keys] - p.root_pos) for p in (view.pose, view.reference))
+        return jnp.sum((robot - clip) ** 2)
 
     return error
 
 
-def root_pos_error(robot: Robot, settings: ObservationSettings) -> Error:
+def root_pos(scope: Scope) -> Error:
     """Squared distance of the root, m^2."""
-    return lambda pose, ref: jnp.sum((ref.root_pos - pose.root_pos) ** 2)
+    return lambda view: jnp.sum((view.reference.root_pos - view.pose.root_pos) ** 2)
 
 
-ERRORS = {
-    "pose": pose_error, "vel": vel_error, "root_pose": root_pose_error, "root_vel": root_vel_error,
-    "key_pos": key_pos_error, "root_pos": root_pos_error,
+ERRORS: dict[str, Callable[[Scope], Error]] = {
+    "pose": pose, "vel": vel, "root_pose": root_pose, "root_vel": root_vel, "key_pos": key_pos, "root_pos": root_pos,
 }  # fmt: skip
 
 
-def make(robot: Robot, settings: EnvSettings) -> Callable[[Pose, Pose], tuple[jax.Array, dict[str, jax.Array]]]:
-    """The function (pose, reference) -> (reward, each term's exp(-scale x error))."""
-    for name in settings.rewards:
+def make(scope: Scope) -> Callable[[View], tuple[jax.Array, dict[str, jax.Array]]]:
+    """The function of a view to (reward, each term's exp(-scale x error)). Raises UserError for an unknown term."""
+    terms = scope.settings.rewards
+    for name in terms:
         if name not in ERRORS:
             raise UserError(f"env.rewards.{name}: no such term; allowed: {', '.join(ERRORS)}{nearest(name, ERRORS)}")
-    terms = {name: (term, ERRORS[name](robot, settings.observations)) for name, term in settings.rewards.items()}
+    errors = {name: ERRORS[name](scope) for name in terms}
 
-    def reward(pose: Pose, ref: Pose) -> tuple[jax.Array, dict[str, jax.Array]]:
-        values = {name: jnp.exp(-term.scale * error(pose, ref)) for name, (term, error) in terms.items()}
-        total = sum((terms[name][0].weight * value for name, value in values.items()), jnp.float32(0))
-        return total, values
+    def reward(view: View) -> tuple[jax.Array, dict[str, jax.Array]]:
+        values = {name: jnp.exp(-term.scale * errors[name](view)) for name, term in terms.items()}
+        return sum((terms[name].weight * value for name, value in values.items()), jnp.float32(0)), values
 
     return reward

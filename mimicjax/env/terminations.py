@@ -1,68 +1,95 @@
-"""Failures of an episode, and the tracking errors by which it is judged (MimicKit 3.2)."""
+"""Failures of an episode, and the tracking errors by which it is judged (MimicKit 3.2).
+
+Each failure is a maker of a function of a `View` to a bool [], and a line in TERMINATIONS with what is said of an episode
+that ended so.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import rotation
-from mimicjax.config.settings import ObservationSettings, TerminationSettings
-from mimicjax.env.rewards import tracks_root
+from mimicjax.env.view import Scope, View, tracks_root
+from mimicjax.errors import UserError, nearest
 from mimicjax.robot.kinematics import ground_clearance
-from mimicjax.types import Pose, Robot
+from mimicjax.types import Pose
 
-Failure = Callable[[Pose, Pose], jax.Array]  # (pose, reference) -> bool
+Failure = Callable[[View], jax.Array]
 
 
-def fall(robot: Robot) -> Failure:
-    """A body that may not touch the ground touches it. Without contact bodies the test is off, as in MimicKit."""
+class Termination(NamedTuple):
+    """A kind of failure."""
+
+    words: str  # of an episode that ended so
+    make: Callable[[Scope, float], Failure]  # (scope, limit); the limit's unit is the failure's own
+
+
+def fall(scope: Scope, limit: float = 0.0) -> Failure:
+    """A body that may not touch the ground is at most `limit` m above it. Off without contact bodies, as in MimicKit."""
+    robot = scope.robot
     may = np.isin(np.arange(robot.num_bodies), robot.contact_bodies)
     if not len(robot.contact_bodies):
-        return lambda pose, ref: jnp.asarray(False)
-    return lambda pose, ref: jnp.any(jnp.where(may, jnp.inf, ground_clearance(robot, pose)) <= 0.0)
+        return lambda view: jnp.asarray(False)
 
-
-def strayed(robot: Robot, settings: ObservationSettings, distance: float) -> Failure:
-    """Some body is farther than `distance` m from the reference: in the world if the root is tracked, else about the root."""
-    track, local = tracks_root(settings), settings.frame == "heading"
-
-    def about_root(pose: Pose) -> jax.Array:
-        bodies = pose.body_pos[1:] - pose.root_pos
-        away = jnp.broadcast_to(rotation.conjugate(pose.root_quat), (*bodies.shape[:-1], 4))
-        return rotation.rotate(away, bodies) if local else bodies
-
-    def failed(pose: Pose, ref: Pose) -> jax.Array:
-        gap = ref.body_pos - pose.body_pos if track else about_root(ref) - about_root(pose)
-        return jnp.max(jnp.sum(gap**2, axis=-1)) > distance**2
+    def failed(view: View) -> jax.Array:
+        clearance = ground_clearance(robot, view.pose, scope.layout.ground)
+        return jnp.any(jnp.where(may, jnp.inf, clearance) <= limit)
 
     return failed
 
 
-def _tests(robot: Robot, settings: TerminationSettings, observations: ObservationSettings) -> dict[str, Failure]:
-    """What is tested, by what it says of an episode that ended so."""
-    tests: dict[str, Failure] = {}
-    if settings.early and settings.fall:
-        tests["fell"] = fall(robot)
-    if settings.early and settings.pose:
-        tests["left the reference"] = strayed(robot, observations, settings.pose_distance)
-    return tests
+def strayed(scope: Scope, limit: float) -> Failure:
+    """Some body is farther than `limit` m from the reference: in the world if the root is tracked, else about the root."""
+    track, local = tracks_root(scope.settings), scope.settings.observations.frame == "heading"
+
+    def about_root(pose: Pose) -> jax.Array:
+        bodies = pose.body_pos[1:] - pose.root_pos
+        back = jnp.broadcast_to(rotation.conjugate(pose.root_quat), (*bodies.shape[:-1], 4))
+        return rotation.rotate(back, bodies) if local else bodies
+
+    def failed(view: View) -> jax.Array:
+        robot, clip = view.pose, view.reference
+        gap = clip.body_pos - robot.body_pos if track else about_root(clip) - about_root(robot)
+        return jnp.max(jnp.sum(gap**2, axis=-1)) > limit**2
+
+    return failed
 
 
-def make(robot: Robot, settings: TerminationSettings, observations: ObservationSettings) -> Failure:
+TERMINATIONS: dict[str, Termination] = {
+    "fall": Termination("fell", fall),
+    "pose": Termination("left the reference", strayed),
+}
+
+
+def tests(scope: Scope) -> dict[str, Failure]:
+    """The configured failures by name. Raises UserError for an unknown one."""
+    settings = scope.settings
+    for name in settings.terminations:
+        if name not in TERMINATIONS:
+            raise UserError(
+                f"env.terminations.{name}: no such failure; allowed: {', '.join(TERMINATIONS)}{nearest(name, TERMINATIONS)}"
+            )
+    if not settings.early_termination:
+        return {}
+    return {name: TERMINATIONS[name].make(scope, each.limit) for name, each in settings.terminations.items()}
+
+
+def make(scope: Scope) -> Failure:
     """Whether any configured failure holds."""
-    tests = _tests(robot, settings, observations).values()
-    return lambda pose, ref: jnp.any(jnp.stack([jnp.asarray(False), *(test(pose, ref) for test in tests)]))
+    failures = tests(scope).values()
+    return lambda view: jnp.any(jnp.stack([jnp.asarray(False), *(failed(view) for failed in failures)]))
 
 
-def reason(
-    robot: Robot, settings: TerminationSettings, observations: ObservationSettings, pose: Pose, ref: Pose
-) -> str:
-    """In words, why an episode failed that failed in this pose: it fell, or left the reference; else only that it failed."""
-    tests = _tests(robot, settings, observations)
-    return next((words for words, test in tests.items() if test(pose, ref)), "failed")  # failed: physics was unstable
+def reason(scope: Scope, view: View) -> str:
+    """In words, why an episode failed that failed in this view: it fell, or left the reference; else only that it failed."""
+    failures = tests(scope).items()
+    # failed: physics was unstable
+    return next((TERMINATIONS[name].words for name, failed in failures if failed(view)), "failed")
 
 
 def tracking_errors(pose: Pose, ref: Pose) -> dict[str, jax.Array]:

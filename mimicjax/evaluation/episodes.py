@@ -8,27 +8,56 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mimicjax.config.settings import LearnSettings
 from mimicjax.env.env import Env
-from mimicjax.learn import actor_critic
-from mimicjax.learn.actor_critic import ActorCritic
+from mimicjax.learn import acting
+from mimicjax.learn.sockets import Agent, Policy
 from mimicjax.motion.reference import Motion
 from mimicjax.run import rollout
-from mimicjax.types import RUNNING, Array, Engine, EnvState, Episodes, Step
+from mimicjax.run.rollout import Actors
+from mimicjax.types import RUNNING, Array, Engine, Episodes, Step
+
+MEMORY = 0x6D656D6F  # folded into environments' keys: what policies draw for their memory
 
 
 class Recording(NamedTuple):
     """One episode, step by step; row 0 is its start, rows after `length` belong to other episodes."""
 
-    qpos: Array  # [T+1,nq] of the robot
-    reference: Array  # [T+1,nq] of the clip at the same moment
+    qpos: Array  # [T+1,nq] of the scene
+    reference: Array  # [T+1,nq] with the robot as in the clip at the same moment
     length: Array  # [] int32, control steps
     done: Array  # [] int8, how it ended
 
 
+class Player(NamedTuple):
+    """A policy in an environment on an engine; its functions take mode actions and may be compiled."""
+
+    env: Env
+    engine: Engine
+    policy: Policy
+
+    def begin(self, motion: Motion, keys: Array, clip: Array, start: Array) -> Actors:
+        """Environments [B], with a key [B] for each, at the given clips [B] and times [B] s."""
+        state, obs = rollout.begin(self.env, self.engine, motion, keys, clip, start)
+        return Actors(state, obs, self.policy.begin(keys))
+
+    def action(self, agent: Agent, actors: Actors) -> Array:
+        """[B,A] normalised."""
+        return acting.mode(self.policy, agent, actors.obs, actors.memory)
+
+    def remember(self, actors: Actors, done: Array) -> Any:
+        """The policy's memory of the next step."""
+        keys = jax.vmap(lambda key: jax.random.fold_in(key, MEMORY))(actors.env.key)
+        return self.policy.remember(keys, actors.memory, done)
+
+    def step(self, agent: Agent, motion: Motion, actors: Actors) -> tuple[rollout.Moment, Actors, Step]:
+        """One control step of all environments; those that end begin anew."""
+        action = self.action(agent, actors)
+        moment, state, step = rollout.watched_step(self.env, self.engine, motion, actors.env, action)
+        return moment, Actors(state, step.obs, self.remember(actors, step.done)), step
+
+
 class _Progress(NamedTuple):
-    env: EnvState
-    obs: Any
+    actors: Actors
     alive: Array
     results: Episodes
 
@@ -36,66 +65,65 @@ class _Progress(NamedTuple):
 Measure = Callable[[Motion, rollout.Moment], dict[str, Array]]  # name -> [E]
 
 
-def make(env: Env, engine: Engine, settings: LearnSettings, measure: Measure | None = None) -> Callable[..., Episodes]:
+def make(player: Player, measure: Measure | None = None) -> Callable[..., Episodes]:
     """The function (agent, motion, keys [E], clip [E], start [E]) -> Episodes; it may be compiled.
 
     Stops when all have ended. measure: what else to follow at every step; joins the tracking errors.
     """
 
-    def advance(
-        agent: ActorCritic, motion: Motion, state: EnvState, obs: Any
-    ) -> tuple[EnvState, Step, dict[str, Array]]:
-        moment, state, step = rollout.watched_step(env, engine, motion, state, actor_critic.mode(agent, settings, obs))
-        found = {k: v for k, v in step.diagnostics.items() if k.endswith("_Err")}
-        return state, step, found | (measure(motion, moment) if measure else {})
+    def advance(agent: Agent, motion: Motion, actors: Actors) -> tuple[Actors, Step, dict[str, Array]]:
+        moment, actors, step = player.step(agent, motion, actors)
+        return actors, step, step.errors | (measure(motion, moment) if measure else {})
 
-    def run(agent: ActorCritic, motion: Motion, keys: jax.Array, clip: jax.Array, start: jax.Array) -> Episodes:
-        state, obs = rollout.begin(env, engine, motion, keys, clip, start)
-        shape = jax.eval_shape(lambda s, o: advance(agent, motion, s, o)[2], state, obs)
-        zeros = {k: jnp.zeros(v.shape) for k, v in shape.items()}
+    def run(agent: Agent, motion: Motion, keys: jax.Array, clip: jax.Array, start: jax.Array) -> Episodes:
+        actors = player.begin(motion, keys, clip, start)
+        shape = jax.eval_shape(lambda each: advance(agent, motion, each)[2], actors)
+        zeros = {name: jnp.zeros(values.shape) for name, values in shape.items()}
         count = len(clip)
-        empty = Episodes(jnp.zeros(count, jnp.int32), jnp.zeros(count), jnp.zeros(count, jnp.int8), zeros, zeros)
+        empty = Episodes(
+            length=jnp.zeros(count, jnp.int32),
+            total=jnp.zeros(count),
+            done=jnp.zeros(count, jnp.int8),
+            errors=zeros,
+            worst=zeros,
+        )
 
-        def one(carry: _Progress) -> _Progress:
-            state, step, found = advance(agent, motion, carry.env, carry.obs)
+        def step_all(carry: _Progress) -> _Progress:
+            actors, step, errors = advance(agent, motion, carry.actors)
             alive, old = carry.alive, carry.results
-            found = {k: jnp.where(alive, v, 0.0) for k, v in found.items()}
+            errors = {name: jnp.where(alive, values, 0.0) for name, values in errors.items()}
             results = Episodes(
-                old.length + alive, old.total + jnp.where(alive, step.reward, 0.0),
-                jnp.where(alive, step.done, old.done), {k: old.errors[k] + v for k, v in found.items()},
-                {k: jnp.maximum(old.worst[k], v) for k, v in found.items()},
-            )  # fmt: skip
-            return _Progress(state, step.obs, alive & (step.done == RUNNING), results)
+                length=old.length + alive,
+                total=old.total + jnp.where(alive, step.reward, 0.0),
+                done=jnp.where(alive, step.done, old.done),
+                errors={name: old.errors[name] + values for name, values in errors.items()},
+                worst={name: jnp.maximum(old.worst[name], values) for name, values in errors.items()},
+            )
+            return _Progress(actors, alive & (step.done == RUNNING), results)
 
-        begun = _Progress(state, obs, jnp.ones(count, bool), empty)
-        results = jax.lax.while_loop(lambda carry: jnp.any(carry.alive), one, begun).results
-        errors = {k: v / jnp.maximum(results.length, 1) for k, v in results.errors.items()}
+        first = _Progress(actors, jnp.ones(count, bool), empty)
+        results = jax.lax.while_loop(lambda carry: jnp.any(carry.alive), step_all, first).results
+        errors = {name: sums / jnp.maximum(results.length, 1) for name, sums in results.errors.items()}
         return results._replace(errors=errors)
 
     return run
 
 
-def record(
-    env: Env, engine: Engine, settings: LearnSettings, reference: Callable[[Motion, Array, Array], Array]
-) -> Callable[..., Recording]:
+def record(player: Player, reference: Callable[[Motion, Array, Array], Array]) -> Callable[..., Recording]:
     """The function (agent, motion, key, clip, start) -> Recording of one episode with mode actions; it may be compiled.
 
-    reference: (motion, clip [B], time [B]) -> qpos [B,nq] of the clip.
+    reference: (motion, clip [B], time [B]) -> qpos [B,nq] of the scene with the robot as in the clip.
     """
 
-    def run(agent: ActorCritic, motion: Motion, key: jax.Array, clip: jax.Array, start: jax.Array) -> Recording:
-        state, obs = rollout.begin(env, engine, motion, key[None], clip[None], start[None])
-        first = state.physics.qpos[0], reference(motion, clip[None], start[None])[0]
+    def run(agent: Agent, motion: Motion, key: jax.Array, clip: jax.Array, start: jax.Array) -> Recording:
+        actors = player.begin(motion, key[None], clip[None], start[None])
+        first = actors.env.physics.qpos[0], reference(motion, clip[None], start[None])[0]
 
-        def one(carry: tuple[EnvState, Any], _: None):
-            state, obs = carry
-            moment, state, step = rollout.watched_step(
-                env, engine, motion, state, actor_critic.mode(agent, settings, obs)
-            )
-            rows = moment.physics.qpos[0], reference(motion, moment.clip, moment.time)[0]
-            return (state, step.obs), (*rows, step.done[0])
+        def step_once(actors: Actors, _: None):
+            moment, actors, step = player.step(agent, motion, actors)
+            return actors, (moment.physics.qpos[0], reference(motion, moment.clip, moment.time)[0], step.done[0])
 
-        _, (qpos, other, done) = jax.lax.scan(one, (state, obs), None, length=env.episode_steps)
+        _, (qpos, other, done) = jax.lax.scan(step_once, actors, None, length=player.env.episode_steps)
         last = jnp.argmax(done != RUNNING)  # every episode ends: its time is up in the last row
         qpos, other = jnp.concatenate([first[0][None], qpos]), jnp.concatenate([first[1][None], other])
         return Recording(qpos, other, (last + 1).astype(jnp.int32), done[last])

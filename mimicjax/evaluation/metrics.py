@@ -122,8 +122,8 @@ def figures(results: Results) -> dict[str, Estimate]:
 def groups(results: Results, clips: tuple[str, ...]) -> Iterator[Group]:
     """Overall and for every clip: all episodes, those from the clip's start, those from random phases."""
     for number, name in [(None, None), *enumerate(clips)]:
-        mine = np.ones(len(results.clip), bool) if number is None else results.clip == number
+        of_clip = np.ones(len(results.clip), bool) if number is None else results.clip == number
         for origin in ("all", *FROM):
-            which = mine if origin == "all" else mine & (results.origin == FROM.index(origin))
+            which = of_clip if origin == "all" else of_clip & (results.origin == FROM.index(origin))
             if np.any(which):
                 yield Group(name, origin, int(np.sum(which)), figures(results.rows(which)))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator
-from typing import Any, TextIO, TypeVar
+from typing import TextIO, TypeVar
 
+from mimicjax.bar import Bar
 from mimicjax.text import duration, short
 
+COLUMNS = 24  # of the bar
 EVERY = 10.0  # s from one plain line to the next
 T = TypeVar("T")
 
@@ -22,40 +24,28 @@ class Progress:
         self, total: int, parts: int, steps: int, stream: TextIO, unit: str = "control steps",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        self.parts, self.steps, self.stream, self.unit, self.clock = parts, steps, stream, unit, clock
+        self.parts, self.steps, self.unit, self.clock = parts, steps, unit, clock
         self.all = total
         self.begin = self.last = clock()
         self.said = False
-        self.bar = self._make_bar() if stream.isatty() else None
-
-    def _make_bar(self) -> Any:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
-
-        columns = [BarColumn(bar_width=24), TextColumn("{task.description}", markup=False)]
-        progress = Progress(*columns, console=Console(file=self.stream, force_terminal=True), auto_refresh=False)
-        self.task = progress.add_task("starting", total=1.0)
-        return progress
+        self.bar = Bar(stream, COLUMNS)
 
     def __enter__(self) -> Progress:
-        if self.bar:
-            self.bar.start()
+        self.bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.bar:
-            self.bar.stop()
+        self.bar.stop()
 
     def update(self, part: int, done: int) -> None:
         """Tell that `done` steps of part `part` are over."""
         now = self.clock()
         share = (part + done / self.steps) / self.parts
         text = self.text(share, now - self.begin, part)
-        if self.bar:
-            self.bar.update(self.task, completed=share, description=text)
-            self.bar.refresh()
+        if self.bar.shown:
+            self.bar.update(share, text)
         elif not self.said or now - self.last >= EVERY or share >= 1.0:
-            print(text, file=self.stream, flush=True)
+            self.bar.print(text)
             self.last, self.said = now, True
 
     def text(self, share: float, seconds: float, part: int) -> str:

@@ -1,31 +1,28 @@
-"""Evaluation of a policy: which episodes, how they went, and the files that say so."""
+"""Evaluation of a policy: which episodes, how they went, and the report of it."""
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mimicjax.config.settings import LearnSettings, ObservationSettings
 from mimicjax.env import terminations
-from mimicjax.env.env import Env
-from mimicjax.errors import UserError
+from mimicjax.env.view import View
 from mimicjax.evaluation import episodes, metrics
+from mimicjax.evaluation.episodes import Player
 from mimicjax.evaluation.metrics import FROM, Group, Results
-from mimicjax.files import replace_text
-from mimicjax.learn.actor_critic import ActorCritic
+from mimicjax.evaluation.output import number, plain
+from mimicjax.evaluation.restored import Restored
+from mimicjax.learn.sockets import Agent
 from mimicjax.motion.reference import Motion, clips_of, poses_at
 from mimicjax.robot import kinematics
 from mimicjax.run import rollout
-from mimicjax.types import WRAP, Array, Engine, Robot
+from mimicjax.types import WRAP, Array, Engine
+from mimicjax.world import World
 
 FORMAT_VERSION = 1
 RULE_DISTANCE = 1.0  # m, MimicKit's pose_termination_dist
@@ -46,75 +43,91 @@ def cases(duration: np.ndarray, random: int, seed: int) -> tuple[np.ndarray, np.
     return clips, starts, np.repeat(np.arange(2), [count, random])
 
 
-def measure(robot: Robot, settings: ObservationSettings) -> episodes.Measure:
+def measure(world: World) -> episodes.Measure:
     """What evaluation follows at every step, beside what training does: (motion, moment) -> name -> [E]."""
-    fall, strayed = terminations.fall(robot), terminations.strayed(robot, settings, RULE_DISTANCE)
+    scope = world.scope
+    fall, strayed = terminations.fall(scope), terminations.strayed(scope, RULE_DISTANCE)
 
-    def one(motion: Motion, moment: rollout.Moment) -> dict[str, Array]:
-        pose = kinematics.pose_of(robot, moment.physics.qpos, moment.physics.qvel)
-        reference = poses_at(robot, motion, moment.clip, moment.time)
+    def measure_one(motion: Motion, moment: rollout.Moment) -> dict[str, Array]:
+        qpos, qvel = scope.layout.of_robot(moment.physics.qpos, moment.physics.qvel)
+        pose = kinematics.pose_of(scope.robot, qpos, qvel)
+        reference = poses_at(scope.robot, motion, moment.clip, moment.time)
+        view = View.of(pose, reference)
         distance = jnp.mean(jnp.linalg.norm(reference.body_pos - pose.body_pos, axis=-1))
-        broke = (fall(pose, reference) | strayed(pose, reference)).astype(jnp.float32)
+        broke = (fall(view) | strayed(view)).astype(jnp.float32)
         errors = terminations.tracking_errors(pose, reference)
         return {**errors, "global_error": distance, "broke_rule": broke}
 
-    return lambda motion, moment: jax.vmap(lambda each: one(motion, each))(moment)
+    return lambda motion, moment: jax.vmap(lambda each: measure_one(motion, each))(moment)
 
 
-def run(
-    robot: Robot, env: Env, engine: Engine, learn: LearnSettings, observations: ObservationSettings,
-    agent: ActorCritic, motion: Motion, random: int, seed: int,
-) -> Results:  # fmt: skip
-    """Mode actions from the start of every clip and from `random` random phases, all at once, each to its first end."""
-    follow = measure(robot, observations)
-    whole = episodes.make(env, engine, learn, follow)
+def run(restored: Restored, engine: Engine, random: int, seed: int) -> Results:
+    """Mode actions from the start of every clip and from `random` random phases, all at once, each to its first end.
 
-    def program(agent: ActorCritic, motion: Motion, keys: jax.Array, clip: jax.Array, start: jax.Array):
-        state, _ = rollout.begin(env, engine, motion, keys, clip, start)
-        return whole(agent, motion, keys, clip, start), follow(motion, rollout.Moment(state.physics, clip, start))
+    engine: for as many environments as the world has clips and random phases together.
+    """
+    world = restored.world
+    env, follow = world.test_env, measure(world)
+    player = Player(env, engine, restored.policy)
+    whole = episodes.make(player, follow)
 
-    clips = jax.device_get(clips_of(motion))
+    def program(agent: Agent, motion: Motion, keys: jax.Array, clip: jax.Array, start: jax.Array):
+        physics = player.begin(motion, keys, clip, start).env.physics
+        return whole(agent, motion, keys, clip, start), follow(motion, rollout.Moment(physics, clip, start))
+
+    clips = jax.device_get(clips_of(world.motion))
     clip, start, origin = cases(np.asarray(clips.duration, np.float64), random, seed)
     keys = jax.random.split(jax.random.key(seed), len(clip))
-    found, first = jax.device_get(jax.jit(program)(agent, motion, keys, jnp.asarray(clip), jnp.asarray(start)))
+    outputs = jax.jit(program)(restored.agent, world.motion, keys, jnp.asarray(clip), jnp.asarray(start))
+    episode, first = jax.device_get(outputs)
     left = np.ceil((clips.duration[clip] - start) / env.dt - 1e-3)
     limit = np.where(clips.loop[clip] == WRAP, env.episode_steps, np.clip(left, 1, env.episode_steps))
     return Results(
-        clip, start, origin, found.length, limit.astype(int), found.done, found.total,
-        {name: found.errors[name] for name in metrics.ERRORS}, {name: first[name] for name in metrics.ERRORS},
-        found.errors["global_error"], found.worst["global_error"], found.worst["broke_rule"] > 0,
-    )  # fmt: skip
+        clip=clip,
+        start=start,
+        origin=origin,
+        length=episode.length,
+        limit=limit.astype(int),
+        done=episode.done,
+        total=episode.total,
+        mean_error={name: episode.errors[name] for name in metrics.ERRORS},
+        first_error={name: first[name] for name in metrics.ERRORS},
+        global_error=episode.errors["global_error"],
+        worst_error=episode.worst["global_error"],
+        broke_rule=episode.worst["broke_rule"] > 0,
+    )
 
 
 def report(results: Results, names: Sequence[str], facts: Mapping[str, Any]) -> dict[str, Any]:
     """All of an evaluation as JSON data. facts: what was evaluated, where and with what."""
-    found = list(metrics.groups(results, tuple(names)))
+    groups = list(metrics.groups(results, tuple(names)))
     when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {
         "format_version": FORMAT_VERSION, **facts, "time": when,
         "confidence": metrics.CONFIDENCE, "units": metrics.UNITS,
-        "overall": {group.origin: _plain(group) for group in found if group.clip is None},
-        "clips": {name: {g.origin: _plain(g) for g in found if g.clip == name} for name in names},
+        "overall": {group.origin: _plain(group) for group in groups if group.clip is None},
+        "clips": {name: {g.origin: _plain(g) for g in groups if g.clip == name} for name in names},
         "episodes": list(_episodes(results, names)),
     }  # fmt: skip
 
 
-def write(out: Path, name: str, data: Mapping[str, Any]) -> tuple[Path, Path]:
-    """Write out/name.json and out/name.csv (a row for every group), each whole or not at all. Raises UserError."""
-    paths = out / f"{name}.json", out / f"{name}.csv"
-    try:
-        replace_text(paths[0], json.dumps(data, indent=1, allow_nan=False) + "\n")
-        replace_text(paths[1], _table(data))
-    except OSError as problem:
-        raise UserError(f"{out}: cannot be written: {problem.strerror or problem}") from problem
-    return paths
-
-
 def _plain(group: Group) -> dict[str, Any]:
-    figures = {
-        name: {"value": value.value, "low": value.low, "high": value.high} for name, value in group.figures.items()
-    }
-    return {"episodes": group.episodes, **figures}
+    return {"episodes": group.episodes, **{name: plain(estimate) for name, estimate in group.figures.items()}}
+
+
+def rows(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row for every group; run, engine and checkpoint in each, so that those of several runs can be put together."""
+    about = {key: data[key] for key in ("run", "checkpoint", "engine", "seed")}
+    groups = [("", data["overall"]), *data["clips"].items()]
+    out = []
+    for clip, origins in groups:
+        for origin, figures in origins.items():
+            row = {**about, "clip": clip, "from": origin, "episodes": figures["episodes"]}
+            for name, estimate in figures.items():
+                if name != "episodes":
+                    row |= {name: estimate["value"], f"{name}_low": estimate["low"], f"{name}_high": estimate["high"]}
+            out.append(row)
+    return out
 
 
 def _episodes(results: Results, names: Sequence[str]):
@@ -122,33 +135,10 @@ def _episodes(results: Results, names: Sequence[str]):
     share = metrics.completion(results)
     for row in range(len(results.clip)):
         yield {
-            "clip": names[results.clip[row]], "from": FROM[results.origin[row]], "start": _number(results.start[row]),
+            "clip": names[results.clip[row]], "from": FROM[results.origin[row]], "start": number(results.start[row]),
             "length": int(results.length[row]), "done": done[int(results.done[row])],
-            "Completion": _number(share[row]), "Return": _number(results.total[row]),
-            "MPJPE_Global": _number(1000.0 * results.global_error[row]),
-            "MPJPE_Root": _number(1000.0 * results.mean_error["Body_Pos_Err"][row]),
-            "worst_body_error": _number(results.worst_error[row]),
+            "Completion": number(share[row]), "Return": number(results.total[row]),
+            "MPJPE_Global": number(1000.0 * results.global_error[row]),
+            "MPJPE_Root": number(1000.0 * results.mean_error["Body_Pos_Err"][row]),
+            "worst_body_error": number(results.worst_error[row]),
         }  # fmt: skip
-
-
-def _number(value: Any) -> float | None:
-    return float(f"{float(value):.7g}") if np.isfinite(value) else None
-
-
-def _table(data: Mapping[str, Any]) -> str:
-    """CSV: run, engine and checkpoint in every row, so that the tables of several runs can be put together."""
-    about = {key: data[key] for key in ("run", "checkpoint", "engine", "seed")}
-    groups = [("", data["overall"]), *data["clips"].items()]
-    rows = []
-    for clip, origins in groups:
-        for origin, found in origins.items():
-            row = {**about, "clip": clip, "from": origin, "episodes": found["episodes"]}
-            for name, estimate in found.items():
-                if name != "episodes":
-                    row |= {name: estimate["value"], f"{name}_low": estimate["low"], f"{name}_high": estimate["high"]}
-            rows.append(row)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -1,243 +1,178 @@
-"""Actor and critic: their first parameters, acting, values, and the updates of an iteration (MimicKit 4.1, 4.4)."""
+"""The updates of actor and critic in an iteration, whatever the policy and its losses are (MimicKit 4.1, 4.4)."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
-import optax
 
+from mimicjax import statistics
 from mimicjax.config.settings import LearnSettings
-from mimicjax.learn import losses, minibatch, networks, normalizers, optimizers, parallel, returns
-from mimicjax.learn.algorithms import Algorithm
-from mimicjax.types import Reflection, Rollout
+from mimicjax.learn import acting, gaussian, minibatch, normalizers, optimizers, parallel, returns
+from mimicjax.learn.minibatch import Fit
+from mimicjax.learn.sockets import Agent, Algorithm, Minibatch, Policy, Spec
+from mimicjax.statistics import Statistics
+from mimicjax.types import Array, Rollout
+
+ROWS = 8192  # samples whose values are computed at once: hidden layers of a whole rollout would need more memory than itself
 
 
-class Mirror(NamedTuple):
-    """What observations and actions become in a mirror between left and right."""
+class Samples(NamedTuple):
+    """An iteration's samples [n,...] with their targets; observations as the environment gave them."""
 
-    actor: Reflection
-    critic: Reflection
-    action: Reflection
-
-
-class ActorCritic(NamedTuple):
-    """Everything of actor and critic that training changes."""
-
-    actor: Any  # {"net": parameters, "log_std": [A]}
-    critic: Any
-    actor_opt: Any
-    critic_opt: Any
-    actor_norm: normalizers.Moments
-    critic_norm: normalizers.Moments
-    mirror: Mirror | tuple[()]  # never changes; () without symmetry
-    progress: jax.Array  # [] float32 in [0, 1], how far the standard deviation is annealed
+    obs: dict[str, Array]  # block -> [n,size]
+    memory: Any
+    pushed: Array
+    action: Array
+    log_prob: Array
+    sampled: Array  # float32
+    advantage: Array  # normalised
+    target: Array
 
 
-class Batch(NamedTuple):
-    """An iteration's samples [n, ...] with their targets; observations are normalised."""
-
-    actor_obs: jax.Array
-    critic_obs: jax.Array
-    action: jax.Array
-    log_prob: jax.Array
-    random: jax.Array
-    advantage: jax.Array
-    target: jax.Array
-    widening: jax.Array | None  # [n] added to the log of the standard deviation
-
-
-def _nets(settings: LearnSettings, actions: int) -> tuple[networks.MLP, networks.MLP]:
-    actor = networks.MLP(tuple(settings.actor_hidden), actions, settings.actor_init_output_scale)
-    return actor, networks.MLP(tuple(settings.critic_hidden), 1)
+def init(key: Array, settings: LearnSettings, spec: Spec, policy: Policy) -> Agent:
+    """Actor and critic before any training."""
+    actor, critic = policy.init(key)
+    return Agent(
+        actor=actor,
+        critic=critic,
+        actor_opt=optimizers.make(settings.actor).init(actor),
+        critic_opt=optimizers.make(settings.critic).init(critic),
+        norm={name: normalizers.moments(size) for name, size in spec.blocks.items()},
+        progress=jnp.float32(0),
+    )
 
 
-def init(
-    key: jax.Array, settings: LearnSettings, actor_size: int, critic_size: int, actions: int,
-    mirror: Mirror | tuple[()] = (),
-) -> ActorCritic:  # fmt: skip
-    """First parameters for observations of the given sizes. mirror: for a policy that does the same in a mirror."""
-    actor_net, critic_net = _nets(settings, actions)
-    actor_key, critic_key = jax.random.split(key)
-    actor = {
-        "net": actor_net.init(actor_key, jnp.zeros(actor_size)),
-        "log_std": jnp.full(actions, jnp.log(settings.std.begin), jnp.float32),
-    }
-    critic = critic_net.init(critic_key, jnp.zeros(critic_size))
-    return ActorCritic(
-        actor, critic, optimizers.make(settings.actor).init(actor), optimizers.make(settings.critic).init(critic),
-        normalizers.moments(actor_size), normalizers.moments(critic_size), jax.tree.map(jnp.asarray, mirror),
-        jnp.float32(0),
-    )  # fmt: skip
-
-
-def _mean(net: networks.MLP, params: Any, mirror: Mirror | tuple[()], obs: jax.Array) -> jax.Array:
-    """The mean action [...,A]. With a mirror, the mean of the network's and of what it does in the mirror, taken back."""
-    if not mirror:
-        return networks.apply(net, params, obs)
-    # two small products: as one stacked product they take a third longer on a CPU
-    other = networks.apply(net, params, networks.reflect(mirror.actor, obs))
-    return 0.5 * (networks.apply(net, params, obs) + networks.reflect(mirror.action, other))
-
-
-def _value(net: networks.MLP, params: Any, mirror: Mirror | tuple[()], obs: jax.Array) -> jax.Array:
-    """The value [...], the same for an observation and its mirror image."""
-    if not mirror:
-        return networks.apply(net, params, obs)[..., 0]
-    other = networks.apply(net, params, networks.reflect(mirror.critic, obs))
-    return 0.5 * (networks.apply(net, params, obs) + other)[..., 0]
-
-
-def mode(state: ActorCritic, settings: LearnSettings, obs: dict[str, jax.Array]) -> jax.Array:
-    """The policy's mean action [...,A], normalised."""
-    net, _ = _nets(settings, state.actor["log_std"].shape[-1])
-    return _mean(net, state.actor["net"], state.mirror, normalizers.normalize(state.actor_norm, obs["actor"]))
-
-
-def _widening(state: ActorCritic, settings: LearnSettings, obs: dict[str, jax.Array]) -> jax.Array | None:
-    """What pushed environments add to the log of the standard deviation [...]; None if they do not differ.
-
-    The noise of what an action was worth is as large as what is at stake, and what it teaches is as small as the action's own
-    noise: where falls are at stake, policies go on learning with large noise only (docs/architecture.md).
-    """
-    if settings.std.mode != "annealed" or settings.std.end_pushed is None:
-        return None
-    return obs["pushed"] * state.progress * jnp.log(settings.std.end_pushed / settings.std.end)
-
-
-def _widened(log_std: jax.Array, widening: jax.Array | None) -> jax.Array:
-    return log_std if widening is None else log_std + widening[..., None]
-
-
-def act(state: ActorCritic, settings: LearnSettings, obs: dict[str, jax.Array], keys: jax.Array, explore: jax.Array):
-    """Sample actions [B,A] with one key per environment -> (action, log-probability [B], sampled [B] bool).
-
-    With probability `explore` the sampled action is taken, else the mode.
-    """
-    mean = mode(state, settings, obs)
-    log_std = _widened(state.actor["log_std"], _widening(state, settings, obs))
-
-    def one(key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        noise, choice = jax.random.split(key)
-        return jax.random.normal(noise, log_std.shape[-1:]), jax.random.uniform(choice) < explore
-
-    noise, random = jax.vmap(one)(keys)
-    action = jnp.where(random[:, None], mean + jnp.exp(log_std) * noise, mean)
-    return action, networks.log_prob(mean, log_std, action), random
-
-
-def values(state: ActorCritic, settings: LearnSettings, obs: dict[str, jax.Array]) -> jax.Array:
-    """The critic's estimate [...]."""
-    _, net = _nets(settings, 1)
-    return _value(net, state.critic, state.mirror, normalizers.normalize(state.critic_norm, obs["critic"]))
+def _values(policy: Policy, agent: Agent, obs: dict[str, Array], memory: Any) -> Array:
+    """The critic's estimates [T,B] of a rollout's observations, some rows at a time."""
+    T, B = next(iter(obs.values())).shape[:2]
+    flat = jax.tree.map(lambda x: x.reshape(T * B, *x.shape[2:]), (obs, memory))
+    value = lambda rows: acting.value(policy, agent, *rows)  # noqa: E731
+    if T * B <= ROWS:
+        return value(flat).reshape(T, B)
+    return jax.lax.map(lambda row: value(row), flat, batch_size=ROWS).reshape(T, B)
 
 
 def targets(
-    state: ActorCritic, settings: LearnSettings, rollout: Rollout, reward: jax.Array, axis: str | None
-) -> tuple[Batch, dict[str, jax.Array]]:
-    """TD(lambda) targets and normalised advantages of a rollout [T,B], flattened to samples [T B] -> (batch, statistics)."""
-    after = returns.end_values(rollout.done, values(state, settings, rollout.last_obs))
+    policy: Policy, agent: Agent, settings: LearnSettings, rollout: Rollout, reward: Array, axis: str | None
+) -> tuple[Samples, Statistics]:
+    """TD(lambda) targets and normalised advantages of a rollout [T,B], flattened to samples [T B], and their statistics."""
+    chex.assert_equal_shape([reward, rollout.done, rollout.end_value])
+    value = _values(policy, agent, rollout.obs, rollout.memory)
+    if jax.tree.leaves(rollout.memory):  # the next observation is judged by the memory that was acted with
+        ahead = jax.tree.map(lambda rows, last: jnp.concatenate([rows[1:], last[None]]), rollout.obs, rollout.last_obs)
+        following = _values(policy, agent, ahead, rollout.memory)
+    else:
+        last = acting.value(policy, agent, rollout.last_obs, ())
+        following = jnp.concatenate([value[1:], last[None]])
+    after = returns.values_after(rollout.done, following, rollout.end_value)
     target = returns.td_lambda(reward, after, rollout.done, settings.discount, settings.td_lambda)
-    advantage = target - values(state, settings, rollout.obs)
-    normalized = returns.normalize_advantages(
-        advantage, rollout.random, settings.norm_adv_clip, axis, settings.norm_adv_own
+    advantage, mean, deviation = returns.normalize_advantages(
+        target - value, rollout.sampled, settings.norm_adv_clip, axis, settings.norm_adv_own
     )
-    actor_obs = normalizers.normalize(state.actor_norm, rollout.obs["actor"])
-    critic_obs = normalizers.normalize(state.critic_norm, rollout.obs["critic"])
-    widening = _widening(state, settings, rollout.obs)
-    batch = Batch(actor_obs, critic_obs, rollout.action, rollout.log_prob, rollout.random, normalized, target, widening)
-    stats = {"Adv_Mean": jnp.mean(advantage), "Adv_Std": jnp.std(advantage)}
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch), stats
+    samples = Samples(
+        obs=rollout.obs,
+        memory=rollout.memory,
+        pushed=jnp.broadcast_to(rollout.pushed, reward.shape),
+        action=rollout.action,
+        log_prob=rollout.log_prob,
+        sampled=rollout.sampled.astype(jnp.float32),
+        advantage=advantage,
+        target=target,
+    )
+    stats: Statistics = {"Adv_Mean": statistics.once(mean, axis), "Adv_Std": statistics.once(deviation, axis)}
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), samples), stats
 
 
 def update_critic(
-    key: jax.Array, state: ActorCritic, settings: LearnSettings, batch: Batch, envs: int, axis: str | None
-) -> tuple[ActorCritic, dict[str, jax.Array]]:
-    """The critic's gradient steps of one iteration -> (state, {Critic_Loss})."""
-    _, net = _nets(settings, 1)
-    optimizer = optimizers.make(settings.critic)
+    key: Array, policy: Policy, agent: Agent, settings: LearnSettings, samples: Samples, envs: int, axis: str | None
+) -> tuple[Agent, Statistics]:
+    """The critic's gradient steps of an iteration, and Critic_Loss."""
 
-    def step(carry, rows):
-        params, opt = carry
-        obs, target = batch.critic_obs[rows], batch.target[rows]
-        loss, grads = jax.value_and_grad(lambda p: losses.value(_value(net, p, state.mirror, obs), target))(params)
-        changes, opt = optimizer.update(parallel.mean(grads, axis), opt, params)
-        return (optax.apply_updates(params, changes), opt), {"Critic_Loss": loss}
+    def objective(params: Any, rows: Array, key: Array) -> tuple[Array, Statistics]:
+        obs, memory = jax.tree.map(lambda x: x[rows], (samples.obs, samples.memory))
+        estimate = acting.value(policy, agent._replace(critic=params), obs, memory)
+        errors = (samples.target[rows] - estimate) ** 2
+        return parallel.share(errors, None, axis), {"Critic_Loss": statistics.mean(errors)}
 
-    order = minibatch.indices(key, len(batch.target), envs, settings.critic)
-    (params, opt), stats = minibatch.descend(step, (state.critic, state.critic_opt), order)
-    return state._replace(critic=params, critic_opt=opt), stats
-
-
-def _actor_loss(
-    params: Any, mirror: Mirror | tuple[()], settings: LearnSettings, algorithm: Algorithm, rows: Batch
-) -> tuple[jax.Array, dict]:
-    log_std = params["log_std"]
-    if settings.std.mode != "trained":
-        log_std = jax.lax.stop_gradient(log_std)
-    net, _ = _nets(settings, log_std.shape[-1])
-    mean = _mean(net, params["net"], mirror, rows.actor_obs)
-    log_prob = networks.log_prob(mean, _widened(log_std, rows.widening), rows.action)
-    loss, info = algorithm.policy_loss(log_prob, rows.log_prob, rows.advantage, rows.random, settings.ppo_clip_ratio)
-    bound = losses.action_bound(mean)
-    regular = jnp.mean(jnp.sum(mean**2, axis=-1))
-    loss = loss + settings.action_bound_weight * bound + settings.action_reg_weight * regular
-    loss = loss - settings.action_entropy_weight * networks.entropy(log_std)
-    return loss, {"Actor_Loss": loss, **info, "Action_Bound_Loss": bound}
+    start = Fit(agent.critic, agent.critic_opt)
+    fitted, stats = minibatch.fit(key, objective, start, settings.critic, len(samples.target), envs, axis)
+    return agent._replace(critic=fitted.params, critic_opt=fitted.opt), stats
 
 
 def update_actor(
-    key: jax.Array, state: ActorCritic, settings: LearnSettings, algorithm: Algorithm, batch: Batch, envs: int,
+    key: Array, policy: Policy, algorithm: Algorithm, agent: Agent, settings: LearnSettings, samples: Samples, envs: int,
     axis: str | None,
-):  # fmt: skip
-    """The actor's gradient steps of one iteration, then its rate's adaptation to the KL -> (state, statistics)."""
-    optimizer = optimizers.make(settings.actor)
+) -> tuple[Agent, Statistics]:  # fmt: skip
+    """The actor's gradient steps of an iteration, then its rate's adaptation to the KL, and the losses' statistics."""
 
-    def step(carry, rows):
-        params, opt = carry
-        picked = jax.tree.map(lambda x: x[rows], batch)
-        (_, info), grads = jax.value_and_grad(_actor_loss, has_aux=True)(
-            params, state.mirror, settings, algorithm, picked
-        )
-        changes, opt = optimizer.update(parallel.mean(grads, axis), opt, params)
-        changed: Any = optax.apply_updates(params, changes)
-        if settings.std.mode != "trained":  # it has no gradient, but weight decay would move it
-            changed = {**changed, "log_std": params["log_std"]}
-        return (changed, opt), info
+    def objective(params: Any, rows: Array, key: Array) -> tuple[Array, Statistics]:
+        batch = _minibatch(policy, agent._replace(actor=params), settings, samples, rows, key, axis)
+        parts = [loss(batch) for loss in (algorithm.policy_loss, *algorithm.penalties)]
+        loss = sum((share for share, _ in parts), jnp.float32(0))
+        stats = {name: stat for _, part in parts for name, stat in part.items()}
+        return loss, {"Actor_Loss": statistics.share(loss, axis), **stats}
 
-    order = minibatch.indices(key, len(batch.target), envs, settings.actor)
-    (params, opt), stats = minibatch.descend(step, (state.actor, state.actor_opt), order)
+    start = Fit(agent.actor, agent.actor_opt)
+    fitted, stats = minibatch.fit(key, objective, start, settings.actor, len(samples.target), envs, axis)
+    opt = fitted.opt
     if settings.target_kl > 0 and stats:
-        kl = parallel.mean(stats["KL"], axis)
-        rate = opt.hyperparams["learning_rate"]
-        factor = jnp.where(kl > 1.5 * settings.target_kl, 1 / 1.5, jnp.where(kl < settings.target_kl / 1.5, 1.5, 1.0))
-        rate = jnp.clip(rate * factor, settings.learning_rate_min, settings.learning_rate_max)
-        opt = opt._replace(hyperparams={**opt.hyperparams, "learning_rate": rate})
-    return state._replace(actor=params, actor_opt=opt), stats
+        total, count = parallel.total(tuple(stats["KL"]), axis)
+        opt = _adapt(settings, opt, total / jnp.maximum(count, 1.0))
+    return agent._replace(actor=fitted.params, actor_opt=opt), stats
 
 
-def anneal(state: ActorCritic, settings: LearnSettings, failed: jax.Array, axis: str | None) -> ActorCritic:
-    """Move the annealed standard deviation on if failures were rare in this iteration.
+def _minibatch(
+    policy: Policy, agent: Agent, settings: LearnSettings, samples: Samples, rows: Array, key: Array, axis: str | None
+) -> Minibatch:
+    picked = jax.tree.map(lambda x: x[rows], samples._replace(target=()))
+    blocks = acting.prepare(agent, picked.obs)
+    distribution = policy.distribution(agent, blocks, picked.memory, picked.pushed)
+    chex.assert_equal_shape([distribution.mean, picked.action])
+    return Minibatch(
+        settings=settings,
+        policy=policy,
+        agent=agent,
+        blocks=blocks,
+        memory=picked.memory,
+        pushed=picked.pushed,
+        action=picked.action,
+        old_log_prob=picked.log_prob,
+        advantage=picked.advantage,
+        sampled=picked.sampled,
+        distribution=distribution,
+        log_prob=gaussian.log_prob(distribution, picked.action),
+        key=key,
+        axis=axis,
+    )
+
+
+def _adapt(settings: LearnSettings, opt: Any, kl: Array) -> Any:
+    """The actor's optimiser with a lower rate where the KL was above its target, or a higher one where it was below."""
+    rate = opt.hyperparams["learning_rate"]
+    factor = jnp.where(kl > 1.5 * settings.target_kl, 1 / 1.5, jnp.where(kl < settings.target_kl / 1.5, 1.5, 1.0))
+    rate = jnp.clip(rate * factor, settings.learning_rate_min, settings.learning_rate_max)
+    return opt._replace(hyperparams={**opt.hyperparams, "learning_rate": rate})
+
+
+def anneal(agent: Agent, settings: LearnSettings, failed: Array, axis: str | None) -> Agent:
+    """Move the annealed standard deviation on if failures, `failed` [T,B] bool, were rare in this iteration.
 
     Success, not time, drives it: high noise until the robot stays up, then less for precision, at any speed of learning.
     """
     if settings.std.mode != "annealed":
-        return state
-    std = settings.std
-    failures = parallel.mean(jnp.mean(failed.astype(jnp.float32)), axis)
-    step = jnp.where(failures * std.success_length < 1.0, 1.0 / std.anneal_iterations, 0.0)
-    progress = jnp.minimum(state.progress + step, 1.0)
-    log_std = (1.0 - progress) * jnp.log(std.begin) + progress * jnp.log(std.end)
-    actor = {**state.actor, "log_std": jnp.full_like(state.actor["log_std"], log_std)}
-    return state._replace(actor=actor, progress=progress.astype(jnp.float32))
+        return agent
+    samples, failures = parallel.total((jnp.float32(failed.size), jnp.sum(failed, dtype=jnp.float32)), axis)
+    rare = failures * settings.std.success_length < samples
+    step = jnp.where(rare, samples / settings.std.anneal_samples, 0.0)
+    return agent._replace(progress=jnp.minimum(agent.progress + step, 1.0).astype(jnp.float32))
 
 
-def update_normalizers(state: ActorCritic, rollout: Rollout, active: jax.Array, axis: str | None) -> ActorCritic:
-    """Merge the rollout's observations."""
-    actor = normalizers.update(state.actor_norm, rollout.obs["actor"], active, axis)
-    critic = normalizers.update(state.critic_norm, rollout.obs["critic"], active, axis)
-    if state.mirror:
-        actor = normalizers.symmetric(actor, state.mirror.actor)
-        critic = normalizers.symmetric(critic, state.mirror.critic)
-    return state._replace(actor_norm=actor, critic_norm=critic)
+def update_normalizers(agent: Agent, spec: Spec, rollout: Rollout, active: Array, axis: str | None) -> Agent:
+    """Merge the rollout's observations, if `active`."""
+    norm = {name: normalizers.update(agent.norm[name], block, active, axis) for name, block in rollout.obs.items()}
+    if spec.mirror:
+        norm = {name: normalizers.symmetric(state, spec.mirror.blocks[name]) for name, state in norm.items()}
+    return agent._replace(norm=norm)

@@ -1,22 +1,22 @@
-"""The algorithm table: a row is a policy loss and a list of reward models. A new algorithm is a new row."""
+"""The table of algorithms: a policy, its loss, what penalises it, and the rewards it learns. A new algorithm is a row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from mimicjax.errors import UserError, nearest
+from mimicjax.learn import gaussian, losses, reward_models
+from mimicjax.learn.sockets import Algorithm
 
-from mimicjax.learn import losses
-from mimicjax.learn.reward_models import RewardModel, add
-
-
-class Algorithm(NamedTuple):
-    """What tells one algorithm from another."""
-
-    policy_loss: Callable  # (log_prob, old, advantage, random, clip) -> (loss, statistics)
-    reward_models: tuple[Callable[..., RewardModel], ...]  # each (settings, size, envs) -> RewardModel
-
+PENALTIES = (losses.action_bound, losses.action_reg, losses.entropy_bonus)  # each by its weight in the settings
 
 ALGORITHMS = {
-    "DeepMimic": Algorithm(losses.ppo, ()),  # Peng et al. 2018
-    "ADD": Algorithm(losses.ppo, (add,)),  # Zhang et al. 2025, adversarial differential discriminators
+    "DeepMimic": Algorithm(gaussian.make, losses.ppo, PENALTIES),  # Peng et al. 2018
+    # adversarial differential discriminators, Zhang et al. 2025
+    "ADD": Algorithm(gaussian.make, losses.ppo, PENALTIES, (reward_models.ADD,)),
 }
+
+
+def of(name: str) -> Algorithm:
+    """The row of a name. Raises UserError for another."""
+    if name not in ALGORITHMS:
+        raise UserError(f"learn.algorithm: given {name!r}, allowed: {', '.join(ALGORITHMS)}{nearest(name, ALGORITHMS)}")
+    return ALGORITHMS[name]

@@ -1,4 +1,4 @@
-"""Policy, value and discriminator losses over a minibatch (MimicKit 4.4, 4.6, 4.7)."""
+"""Losses over a minibatch: of policies, of what penalises them, of values and discriminators (MimicKit 4.4, 4.6, 4.7)."""
 
 from __future__ import annotations
 
@@ -7,34 +7,51 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from mimicjax import statistics
+from mimicjax.learn import gaussian, parallel
+from mimicjax.learn.sockets import Minibatch
+from mimicjax.statistics import Statistics
 
-def _mean_over(weight: jax.Array, x: jax.Array) -> jax.Array:
-    return jnp.sum(weight * x) / jnp.maximum(jnp.sum(weight), 1.0)
 
-
-def ppo(log_prob: jax.Array, old: jax.Array, advantage: jax.Array, random: jax.Array, clip: float):
-    """PPO's clipped loss over the samples [b] with a random action -> (loss, {Clip_Frac, Imp_Ratio, KL})."""
-    weight = random.astype(jnp.float32)
-    gap = log_prob - old
+def ppo(batch: Minibatch) -> tuple[jax.Array, Statistics]:
+    """PPO's clipped loss over samples with a sampled action; Clip_Frac, Imp_Ratio, and KL by Schulman's low-variance estimate."""
+    gap, clip = batch.log_prob - batch.old_log_prob, batch.settings.ppo_clip_ratio
     ratio = jnp.exp(gap)
-    gain = jnp.minimum(advantage * ratio, advantage * jnp.clip(ratio, 1.0 - clip, 1.0 + clip))
-    info = {
-        "Clip_Frac": _mean_over(weight, (jnp.abs(ratio - 1.0) > clip).astype(jnp.float32)),
-        "Imp_Ratio": _mean_over(weight, ratio),
-        "KL": _mean_over(weight, ratio - 1.0 - gap),  # Schulman's low-variance estimate
+    gain = jnp.minimum(batch.advantage * ratio, batch.advantage * jnp.clip(ratio, 1.0 - clip, 1.0 + clip))
+    stats: Statistics = {
+        "Clip_Frac": statistics.mean(jnp.abs(ratio - 1.0) > clip, batch.sampled),
+        "Imp_Ratio": statistics.mean(ratio, batch.sampled),
+        "KL": statistics.mean(ratio - 1.0 - gap, batch.sampled),
     }
-    return -_mean_over(weight, gain), info
+    return -parallel.share(gain, batch.sampled, batch.axis), stats
 
 
-def action_bound(mean: jax.Array) -> jax.Array:
-    """How far means [b,A] leave [-1, 1]: mean over b of the summed squares."""
-    outside = jnp.minimum(mean + 1.0, 0.0) ** 2 + jnp.maximum(mean - 1.0, 0.0) ** 2
-    return jnp.mean(jnp.sum(outside, axis=-1))
+def action_bound(batch: Minibatch) -> tuple[jax.Array, Statistics]:
+    """How far means leave [-1, 1]: summed squares, over samples with a sampled action."""
+    mean = batch.distribution.mean
+    outside = jnp.sum(jnp.minimum(mean + 1.0, 0.0) ** 2 + jnp.maximum(mean - 1.0, 0.0) ** 2, axis=-1)
+    penalty = batch.settings.action_bound_weight * parallel.share(outside, batch.sampled, batch.axis)
+    return penalty, {"Action_Bound_Loss": statistics.mean(outside, batch.sampled)}
 
 
-def value(prediction: jax.Array, target: jax.Array) -> jax.Array:
-    """Mean squared error of the critic [b]."""
-    return jnp.mean((target - prediction) ** 2)
+def action_reg(batch: Minibatch) -> tuple[jax.Array, Statistics]:
+    """Summed squares of the means, over samples with a sampled action; nothing without its weight."""
+    weight = batch.settings.action_reg_weight
+    if not weight:
+        return jnp.float32(0), {}
+    size = jnp.sum(batch.distribution.mean**2, axis=-1)
+    stats: Statistics = {"Action_Reg_Loss": statistics.mean(size, batch.sampled)}
+    return weight * parallel.share(size, batch.sampled, batch.axis), stats
+
+
+def entropy_bonus(batch: Minibatch) -> tuple[jax.Array, Statistics]:
+    """Minus the weighted entropy; nothing without its weight."""
+    weight = batch.settings.action_entropy_weight
+    if not weight:
+        return jnp.float32(0), {}
+    entropy = jnp.broadcast_to(gaussian.entropy(batch.distribution), batch.sampled.shape)
+    stats: Statistics = {"Action_Entropy": statistics.mean(entropy, batch.sampled)}
+    return -weight * parallel.share(entropy, batch.sampled, batch.axis), stats
 
 
 def disc_reward(logit: jax.Array, scale: float) -> jax.Array:
@@ -43,23 +60,26 @@ def disc_reward(logit: jax.Array, scale: float) -> jax.Array:
 
 
 def discriminator(
-    logit: Callable[[jax.Array], jax.Array], negative: jax.Array, positive: jax.Array,
-    last_weights: jax.Array, grad_penalty: float, logit_reg: float,
-):  # fmt: skip
-    """Loss of a discriminator on negatives [b,O] and positives [p,O], both normalised -> (loss, statistics).
+    logit: Callable[[jax.Array], jax.Array], negative: jax.Array, counts: jax.Array, positive: jax.Array,
+    last_weights: jax.Array, grad_penalty: float, logit_reg: float, axis: str | None,
+) -> tuple[jax.Array, Statistics]:  # fmt: skip
+    """This device's share of a discriminator's loss, and statistics.
 
+    negative [n,O] (those that `counts` [n] counts) and positive [p,O] are normalised; `logit` maps [O] to a scalar.
     1/2 [BCE(negatives, 0) + BCE(positives, 1)] + logit_reg |last weights|^2
-    + grad_penalty 1/2 [mean |d logit/dx|^2 at positives + at negatives]. `logit` maps [O] to a scalar.
+    + grad_penalty 1/2 [mean |d logit/dx|^2 at positives + at negatives]
     """
     with_grad = jax.vmap(jax.value_and_grad(logit))
-    neg, neg_grad = with_grad(negative)
-    pos, pos_grad = with_grad(positive)
-    bce = 0.5 * (jnp.mean(jax.nn.softplus(neg)) + jnp.mean(jax.nn.softplus(-pos)))
-    penalty = 0.5 * (jnp.mean(jnp.sum(pos_grad**2, axis=-1)) + jnp.mean(jnp.sum(neg_grad**2, axis=-1)))
+    (neg, neg_grad), (pos, pos_grad) = with_grad(negative), with_grad(positive)
+    bce = 0.5 * (parallel.share(jax.nn.softplus(neg), counts, axis) + parallel.share(jax.nn.softplus(-pos), None, axis))
+    slopes = [jnp.sum(grad**2, axis=-1) for grad in (neg_grad, pos_grad)]
+    penalty = 0.5 * (parallel.share(slopes[0], counts, axis) + parallel.share(slopes[1], None, axis))
     weights = jnp.sum(last_weights**2)
-    info = {
-        "Disc_Grad_Penalty": penalty, "Disc_Logit_Loss": weights,
-        "Disc_Pos_Acc": jnp.mean((pos > 0).astype(jnp.float32)), "Disc_Neg_Acc": jnp.mean((neg < 0).astype(jnp.float32)),
-        "Disc_Pos_Logit": jnp.mean(pos), "Disc_Neg_Logit": jnp.mean(neg),
+    loss = bce + grad_penalty * penalty + logit_reg * weights / parallel.total(1.0, axis)
+    stats: Statistics = {
+        "Disc_Loss": statistics.share(loss, axis), "Disc_Grad_Penalty": statistics.share(penalty, axis),
+        "Disc_Logit_Loss": statistics.mean(weights),
+        "Disc_Pos_Acc": statistics.mean(pos > 0), "Disc_Neg_Acc": statistics.mean(neg < 0, counts),
+        "Disc_Pos_Logit": statistics.mean(pos), "Disc_Neg_Logit": statistics.mean(neg, counts),
     }  # fmt: skip
-    return bce + logit_reg * weights + grad_penalty * penalty, info
+    return loss, stats

@@ -1,15 +1,19 @@
-"""Minibatches as MimicKit draws them: slices of random permutations, renewed when used up."""
+"""Gradient steps over minibatches as MimicKit draws them: slices of random permutations, renewed when used up."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
+from mimicjax import statistics
 from mimicjax.config.settings import OptimizerSettings
+from mimicjax.learn import optimizers, parallel
+from mimicjax.statistics import Statistics
 
 
 def permutation(key: jax.Array, n: int) -> jax.Array:
@@ -35,12 +39,37 @@ def indices(key: jax.Array, samples: int, envs: int, settings: OptimizerSettings
     return orders.reshape(-1)[: steps * batch].reshape(steps, batch)
 
 
-def descend(step: Callable[[Any, Any], tuple[Any, dict]], carry: Any, minibatches: Any) -> tuple[Any, dict]:
-    """Run `step(carry, minibatch) -> (carry, statistics)` over all minibatches (first axis); statistics are averaged.
+class Fit(NamedTuple):
+    """Parameters with the state of their optimiser."""
 
-    With no minibatch (0 epochs) the carry comes back as it was, with no statistics.
+    params: Any
+    opt: Any
+
+
+# (parameters, sample indices [n], random key) -> this device's share [] of the loss, statistics of this device
+Objective = Callable[[Any, jax.Array, jax.Array], tuple[jax.Array, Statistics]]
+
+
+def fit(
+    key: jax.Array, objective: Objective, start: Fit, settings: OptimizerSettings, samples: int, envs: int,
+    axis: str | None,
+) -> tuple[Fit, Statistics]:  # fmt: skip
+    """The gradient steps of an iteration over this device's `samples` samples of `envs` environments.
+
+    Shares of all devices add up, so every device takes the same step. Statistics of all steps are merged, those of this
+    device only. Without any step (0 epochs) the parameters come back as they were, with no statistics.
     """
-    if not len(jax.tree.leaves(minibatches)[0]):
-        return carry, {}
-    carry, stats = jax.lax.scan(step, carry, minibatches)
-    return carry, jax.tree.map(lambda x: jnp.mean(x, axis=0), stats)
+    order_key, step_key = jax.random.split(key)
+    order = indices(order_key, samples, envs, settings)
+    if not len(order):
+        return start, {}
+    optimizer = optimizers.make(settings)
+
+    def step(carry: Fit, rows_and_key: tuple[jax.Array, jax.Array]) -> tuple[Fit, Statistics]:
+        rows, key = rows_and_key
+        (_, stats), grads = jax.value_and_grad(objective, has_aux=True)(carry.params, rows, key)
+        changes, opt = optimizer.update(parallel.total(grads, axis), carry.opt, carry.params)
+        return Fit(optax.apply_updates(carry.params, changes), opt), stats
+
+    end, stats = jax.lax.scan(step, start, (order, jax.random.split(step_key, len(order))))
+    return end, statistics.along(stats)

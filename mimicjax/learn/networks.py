@@ -1,4 +1,4 @@
-"""Networks: multilayer perceptrons with ReLU and torch's first weights; the Gaussian policy over normalised actions."""
+"""Networks: multilayer perceptrons with ReLU and torch's first weights."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from mimicjax.types import Reflection
-
-LOG_2PI = 1.8378770664093453
 
 
 def uniform(bound: float):
@@ -47,14 +45,3 @@ def apply(net: MLP, params: Any, x: jax.Array) -> jax.Array:
 def reflect(mirror: Reflection, x: jax.Array) -> jax.Array:
     """Vectors [...,n] as they are in a mirror."""
     return x[..., mirror.index] * mirror.sign
-
-
-def log_prob(mean: jax.Array, log_std: jax.Array, x: jax.Array) -> jax.Array:
-    """Log-density [...] of a diagonal Gaussian; mean and x [...,A], log_std [A] or [...,A]."""
-    z = (x - mean) * jnp.exp(-log_std)
-    return -0.5 * jnp.sum(z**2, axis=-1) - jnp.sum(log_std, axis=-1) - 0.5 * x.shape[-1] * LOG_2PI
-
-
-def entropy(log_std: jax.Array) -> jax.Array:
-    """Entropy of a diagonal Gaussian, nats."""
-    return jnp.sum(log_std) + 0.5 * log_std.shape[-1] * (1.0 + LOG_2PI)

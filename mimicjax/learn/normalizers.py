@@ -14,11 +14,15 @@ CLIP, MIN_STD, MIN_DIFFERENCE = 10.0, 1e-4, 1e-4
 
 
 class Moments(NamedTuple):
-    """All samples so far, equally weighted."""
+    """Of all samples so far, equally weighted.
+
+    The variance is kept about the mean: as a mean of squares it would lose, in float32, as many digits as the square of mean
+    over spread has.
+    """
 
     count: jax.Array  # [] float32
     mean: jax.Array  # [O]
-    square: jax.Array  # [O] mean of squares
+    var: jax.Array  # [O]
 
 
 class Magnitude(NamedTuple):
@@ -40,13 +44,15 @@ def magnitude(size: int) -> Magnitude:
 
 def std(state: Moments) -> jax.Array:
     """Standard deviation [O], at least 1e-4."""
-    return jnp.sqrt(jnp.maximum(state.square - state.mean**2, MIN_STD**2))
+    return jnp.sqrt(jnp.maximum(state.var, MIN_STD**2))
 
 
 def symmetric(state: Moments, mirror: Reflection) -> Moments:
     """With every sample's mirror image beside it: then an image is normalised to the image of what is normalised."""
-    mean = 0.5 * (state.mean + state.mean[mirror.index] * mirror.sign)
-    return state._replace(mean=mean, square=0.5 * (state.square + state.square[mirror.index]))
+    image = state.mean[mirror.index] * mirror.sign
+    # half of the samples have the one mean, half the other: their squared half distance adds to the variance
+    var = 0.5 * (state.var + state.var[mirror.index]) + (0.5 * (state.mean - image)) ** 2
+    return state._replace(mean=0.5 * (state.mean + image), var=var)
 
 
 def normalize(state: Moments, x: jax.Array) -> jax.Array:
@@ -59,26 +65,29 @@ def scale(state: Magnitude, x: jax.Array) -> jax.Array:
     return x / jnp.maximum(state.mean, MIN_DIFFERENCE)
 
 
-def _share(count: jax.Array, batch: jax.Array, axis: str | None) -> tuple[jax.Array, jax.Array]:
-    size = parallel.total(jnp.float32(batch.size // batch.shape[-1]), axis)
-    return size, size / (count + size)
-
-
 def update(state: Moments, batch: jax.Array, active: jax.Array, axis: str | None = None) -> Moments:
-    """Merge a batch [...,O] from every device, if `active` (a bool)."""
+    """Merge a batch [...,O] from every device, if `active` (a bool); Chan, Golub and LeVeque 1979."""
     rows = batch.reshape(-1, batch.shape[-1])
-    size, share = _share(state.count, batch, axis)
-    mean, square = parallel.mean((jnp.mean(rows, axis=0), jnp.mean(rows**2, axis=0)), axis)
+    size = parallel.total(jnp.float32(len(rows)), axis)
+    share = size / (state.count + size)
+    mean = parallel.total(jnp.sum(rows, axis=0), axis) / size
+    var = parallel.total(jnp.sum((rows - mean) ** 2, axis=0), axis) / size
+    gap = mean - state.mean
     merged = Moments(
-        state.count + size, state.mean + share * (mean - state.mean), state.square + share * (square - state.square)
+        state.count + size,
+        state.mean + share * gap,
+        (1.0 - share) * state.var + share * var + share * (1.0 - share) * gap**2,
     )
     return jax.tree.map(lambda new, old: jnp.where(active, new, old), merged, state)
 
 
-def update_magnitude(state: Magnitude, batch: jax.Array, active: jax.Array, axis: str | None = None) -> Magnitude:
-    """Merge the absolute values of a batch [...,O] from every device, if `active`."""
-    rows = jnp.abs(batch.reshape(-1, batch.shape[-1]))
-    size, share = _share(state.count, batch, axis)
-    mean = parallel.mean(jnp.mean(rows, axis=0), axis)
+def update_magnitude(
+    state: Magnitude, batch: jax.Array, active: jax.Array, axis: str | None = None, weight: jax.Array | None = None
+) -> Magnitude:
+    """Merge the absolute values of a batch [n,O], or of its rows that `weight` [n] counts, from every device, if `active`."""
+    weight = jnp.ones(len(batch)) if weight is None else weight
+    size = parallel.total(jnp.sum(weight), axis)
+    mean = parallel.total(weight @ jnp.abs(batch), axis) / jnp.maximum(size, 1.0)
+    share = size / jnp.maximum(state.count + size, 1.0)
     merged = Magnitude(state.count + size, state.mean + share * (mean - state.mean))
     return jax.tree.map(lambda new, old: jnp.where(active, new, old), merged, state)

@@ -1,15 +1,14 @@
-"""Averages, sums and largest values over the devices of a run; with one device (axis None) they are the identity."""
+"""Sums and means over all devices of a run; `axis` names the device axis and is None for one device.
+
+Over devices travel sums and counts, never means of means: devices may hold different numbers of the samples that count.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import jax
-
-
-def mean(tree: Any, axis: str | None) -> Any:
-    """Mean of every leaf over the devices."""
-    return tree if axis is None else jax.lax.pmean(tree, axis)
+import jax.numpy as jnp
 
 
 def total(tree: Any, axis: str | None) -> Any:
@@ -17,6 +16,22 @@ def total(tree: Any, axis: str | None) -> Any:
     return tree if axis is None else jax.lax.psum(tree, axis)
 
 
-def largest(tree: Any, axis: str | None) -> Any:
-    """Largest value of every leaf over the devices."""
-    return tree if axis is None else jax.lax.pmax(tree, axis)
+def share(x: jax.Array, weight: jax.Array | None, axis: str | None) -> jax.Array:
+    """This device's share [] of the mean of x [n] over all devices' elements, or of those that `weight` [n] counts.
+
+    The shares of all devices add up to the mean, and so do their gradients. 0 where nothing counts.
+    """
+    if weight is None:
+        return jnp.sum(x) / total(jnp.float32(x.size), axis)
+    count = total(jnp.sum(weight), axis)
+    return jnp.sum(weight * x) / jnp.maximum(count, 1.0)
+
+
+def moments(x: jax.Array, weight: jax.Array, axis: str | None) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """(count, mean, sum of squared deviations from it), [] each, of the elements of x that `weight` counts, all devices.
+
+    Two passes: a mean forty times the spread costs the spread no digits.
+    """
+    count = total(jnp.sum(weight), axis)
+    mean = total(jnp.sum(weight * x), axis) / jnp.maximum(count, 1.0)
+    return count, mean, total(jnp.sum(weight * (x - mean) ** 2), axis)

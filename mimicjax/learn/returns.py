@@ -6,18 +6,19 @@ import jax
 import jax.numpy as jnp
 
 from mimicjax.learn import parallel
-from mimicjax.types import FAILED, RUNNING, SUCCEEDED
+from mimicjax.types import RUNNING, TIME_UP
 
 OWN_LOW = 0.03  # least spread of an environment, of the batch's
 
 
-def end_values(done: jax.Array, value: jax.Array) -> jax.Array:
-    """Value after a step: failed and succeeded ends are worth 0, time up and running the critic's estimate."""
-    return jnp.where((done == FAILED) | (done == SUCCEEDED), 0.0, value)
+def values_after(done: jax.Array, following: jax.Array, at_end: jax.Array) -> jax.Array:
+    """Value of what follows a step [...]: while an episode runs that of the next observation, after its time is up that of
+    where it ended (`at_end`), and 0 after a failure or success."""
+    return jnp.where(done == RUNNING, following, jnp.where(done == TIME_UP, at_end, 0.0))
 
 
-def td_lambda(reward: jax.Array, value: jax.Array, done: jax.Array, discount: float, lam: float) -> jax.Array:
-    """TD(lambda) targets [T,B]; `value` [T,B] is that of the state after the step, already 0 at real ends.
+def td_lambda(reward: jax.Array, after: jax.Array, done: jax.Array, discount: float, lam: float) -> jax.Array:
+    """TD(lambda) targets [T,B]; `after` [T,B] is the value of what follows a step (values_after).
 
     G_t = r_t + discount ((1 - l_t) V'_t + l_t G_{t+1}), l_t = lam where the episode runs on, G after the last step = V'.
     """
@@ -28,24 +29,25 @@ def td_lambda(reward: jax.Array, value: jax.Array, done: jax.Array, discount: fl
         target = r + discount * ((1.0 - carry) * v + carry * later)
         return target, target
 
-    _, targets = jax.lax.scan(back, value[-1], (reward, value, done), reverse=True)
+    _, targets = jax.lax.scan(back, after[-1], (reward, after, done), reverse=True)
     return targets
 
 
 def normalize_advantages(
-    advantage: jax.Array, random: jax.Array, clip: float, axis: str | None = None, own: float = 0.0
-) -> jax.Array:
-    """Advantages [T,B] to mean 0, unbiased standard deviation 1 over the samples with a random action, clipped to +-clip.
+    advantage: jax.Array, sampled: jax.Array, clip: float, axis: str | None = None, own: float = 0.0
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """(advantages [T,B] to mean 0 and unbiased standard deviation 1, clipped to +-clip; the mean; the deviation before).
 
-    own: with it the spread is, in logarithms, mixed from the batch's (share 1 - own) and that of the environment's T
-    samples (share own), so that few samples with much at stake do not silence the others.
+    Mean and deviation are those of all devices' samples with a sampled action, `sampled` [T,B]. own: with it the spread is, in
+    logarithms, mixed from the batch's (share 1 - own) and that of the environment's T samples (share own), so that few
+    samples with much at stake do not silence the others.
     """
-    weight = random.astype(jnp.float32)
-    count = jnp.maximum(jnp.sum(weight), 2.0)
-    mean = parallel.mean(jnp.sum(weight * advantage) / count, axis)
-    square = weight * (advantage - mean) ** 2
-    spread = jnp.maximum(jnp.sqrt(parallel.mean(jnp.sum(square) / (count - 1.0), axis)), 1e-5)
+    weight = sampled.astype(jnp.float32)
+    count, mean, squares = parallel.moments(advantage, weight, axis)
+    deviation = jnp.sqrt(squares / jnp.maximum(count - 1.0, 1.0))
+    spread = jnp.maximum(deviation, 1e-5)
     if own > 0.0:
-        mine = jnp.sqrt(jnp.sum(square, axis=0) / jnp.maximum(jnp.sum(weight, axis=0), 1.0))
-        spread = spread * jnp.clip(mine / spread, OWN_LOW, 1.0 / OWN_LOW) ** own
-    return jnp.clip((advantage - mean) / spread, -clip, clip)
+        square = weight * (advantage - mean) ** 2
+        of_env = jnp.sqrt(jnp.sum(square, axis=0) / jnp.maximum(jnp.sum(weight, axis=0), 1.0))
+        spread = spread * jnp.clip(of_env / spread, OWN_LOW, 1.0 / OWN_LOW) ** own
+    return jnp.clip((advantage - mean) / spread, -clip, clip), mean, deviation

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-if sys.platform == "linux" and not os.environ.get("DISPLAY"):
-    os.environ.setdefault("MUJOCO_GL", "egl")  # read when mujoco is imported
-
 from mimicjax import commands
-from mimicjax.draw.view import view
+from mimicjax.draw import view
 from mimicjax.errors import UserError
 from mimicjax.evaluation.progress import watched
 from mimicjax.motion.check import Figure, check
@@ -63,12 +59,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _make(args: argparse.Namespace) -> int:
-    given = {name: vars(args)[name] for m in MAKERS.values() for name in m.options if vars(args)[name] is not None}
+    values = {name: vars(args)[name] for m in MAKERS.values() for name in m.options if vars(args)[name] is not None}
     if args.out.exists() and not args.force:
         raise UserError(f"{args.out}: exists already; --force overwrites it")
-    options = [text for name, value in given.items() for text in ("--" + name.replace("_", "-"), str(value))]
+    options = [text for name, value in values.items() for text in ("--" + name.replace("_", "-"), str(value))]
     command = [*NAME.split(), "make", args.maker, "--robot", args.robot, "--out", args.out.as_posix(), *options]
-    clip = make(args.maker, load(args.robot), shlex.join(command), **given)
+    clip = make(args.maker, load(args.robot), shlex.join(command), **values)
     write_clip(args.out, clip)
     print(f"{args.out}: {len(clip.root_pos)} frames, {clip.duration:.3f} s at {clip.fps:g} fps")
     return 0
@@ -76,9 +72,9 @@ def _make(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     robot, within = load(args.robot), True
-    for given in args.motions:
-        for clip in load_motions(given, robot):
-            where = given if clip.name == Path(given).stem else f"{given}, {clip.name}"
+    for name in args.motions:
+        for clip in load_motions(name, robot):
+            where = name if clip.name == Path(name).stem else f"{name}, {clip.name}"
             print(f"{where}: {len(clip.root_pos)} frames, {clip.duration:.3f} s at {clip.fps:g} fps")
             within &= _within(check(robot, clip))
     return 0 if within or not args.strict else 1
@@ -93,13 +89,13 @@ def _within(figures: Mapping[str, Figure]) -> bool:
 
 
 def _view(args: argparse.Namespace) -> int:
+    view.check(args.out)
     robot, name = load(args.robot), args.motions[0]
     clip, *others = load_motions(name, robot)
     if others:
         names = ", ".join(c.name for c in (clip, *others))
         raise UserError(f"{name}: is a set of {1 + len(others)} clips; view one of them: {names}")
-    watch = lambda times: watched(times, "frames", sys.stderr)  # noqa: E731
-    view(robot, clip, args.out, watch)
+    view.write(robot, clip, args.out, lambda times: watched(times, "frames", sys.stderr))
     print(args.out)
     return 0
 

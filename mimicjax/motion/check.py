@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from mimicjax.motion.coordinates import ground_points, qpos_of
-from mimicjax.types import WRAP, Clip, Robot
+from mimicjax.robot.kinematics import plane
+from mimicjax.types import WRAP, Clip, Ground, Robot
 
 NEAR = 0.005  # m above the ground: below it a point of a foot bears
 
@@ -21,9 +23,13 @@ class Figure(NamedTuple):
     where: str  # "" or the body, joint and frame of the worst value
 
 
-def check(robot: Robot, clip: Clip) -> dict[str, Figure]:
-    """All figures of a clip whose columns are the robot's degrees of freedom (read_clip with robot sees to that)."""
+def check(robot: Robot, clip: Clip, ground: Ground = plane) -> dict[str, Figure]:
+    """All figures of a clip whose columns are the robot's degrees of freedom (read_clip with robot sees to that).
+
+    ground: the ground that the clip is for.
+    """
     points, bodies = ground_points(robot, qpos_of(robot, clip)), robot.ground_body
+    points[..., 2] -= np.asarray(ground(jnp.asarray(points[..., :2])))
     figures = {"sinking": _sinking(robot, points, bodies), "sliding": _sliding(robot, clip, points, bodies)}
     low, high = robot.dof_range.T
     over = np.maximum(clip.dof_pos - high, low - clip.dof_pos)

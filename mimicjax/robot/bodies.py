@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 
 import mujoco
@@ -25,13 +24,6 @@ def indices(robot: Robot, names: Iterable[str], where: str) -> np.ndarray:
             raise UserError(f"{where}: {name!r} is given twice")
         found.append(robot.body_names.index(name))
     return np.asarray(found, np.int32)
-
-
-def with_wrench_bodies(robot: Robot, bodies: Iterable[int]) -> Robot:
-    """The robot with these bodies among its wrench bodies: its own first, then the others as they come in the robot."""
-    own = [int(body) for body in robot.wrench_bodies]
-    more = sorted({int(body) for body in bodies} - set(own))
-    return dataclasses.replace(robot, wrench_bodies=np.asarray([*own, *more], np.int32)) if more else robot
 
 
 def massless(robot: Robot) -> set[str]:

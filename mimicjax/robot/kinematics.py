@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import rotation
-from mimicjax.types import BALL, HINGE, Pose, Robot
+from mimicjax.types import BALL, HINGE, Ground, Pose, Robot
 
 
 def qpos_index(robot: Robot) -> np.ndarray:
@@ -101,7 +101,7 @@ def forward(
 
 
 def pose_of(robot: Robot, qpos: jax.Array, qvel: jax.Array) -> Pose:
-    """The pose of a simulated robot from MuJoCo's qpos [...,nq] and qvel [...,nv]."""
+    """The pose of a simulated robot from its share of MuJoCo's qpos and qvel (`Layout.of_robot`)."""
     root_pos, root_quat = qpos[..., :3], rotation.normalize(qpos[..., 3:7])
     quats = joint_quats(robot, qpos)
     body_pos, body_quat = forward(robot, root_pos, root_quat, quats)
@@ -111,15 +111,24 @@ def pose_of(robot: Robot, qpos: jax.Array, qvel: jax.Array) -> Pose:
     )  # fmt: skip
 
 
-def ground_clearance(robot: Robot, pose: Pose, ground: float = 0.0) -> jax.Array:
-    """Height [...,N] m of the lowest point of each body's collision shapes above the ground; inf without shapes."""
+def plane(xy: jax.Array) -> jax.Array:
+    """The ground of a flat world: height 0 [...] m at all places xy [...,2] m."""
+    return jnp.zeros(xy.shape[:-1], xy.dtype)
+
+
+def ground_clearance(robot: Robot, pose: Pose, ground: Ground = plane) -> jax.Array:
+    """Height [...,N] m of each body's collision shapes above the ground below them, at their lowest; inf without shapes.
+
+    Vertically, at the lowest points that the shapes have on a plane. There the compiler drops all but heights.
+    """
     pos, quat = pose.body_pos[..., robot.ground_body, :], pose.body_quat[..., robot.ground_body, :]
     local = jnp.asarray(robot.ground_points, pos.dtype)
     w, x, y, z = jnp.moveaxis(quat, -1, 0)
-    # the third row of the rotation matrix: only heights are needed
+    # the third row of the rotation matrix, apart from the others, which only uneven ground needs
     lift = 2.0 * (x * z - w * y) * local[:, 0] + 2.0 * (y * z + w * x) * local[:, 1]
     lift = lift + (1.0 - 2.0 * (x * x + y * y)) * local[:, 2]
-    height = pos[..., 2] + lift - jnp.asarray(robot.ground_radius, pos.dtype) - ground
+    places = pos[..., :2] + rotation.rotate(quat, jnp.broadcast_to(local, pos.shape))[..., :2]
+    height = pos[..., 2] + lift - jnp.asarray(robot.ground_radius, pos.dtype) - ground(places)
     bodies = []
     for body in range(robot.num_bodies):
         own = np.flatnonzero(robot.ground_body == body)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import mujoco
 import numpy as np
 
 from mimicjax.errors import UserError
@@ -62,6 +61,8 @@ def dofs(robot: Robot) -> Reflection:
 
 def _axes(robot: Robot) -> np.ndarray:
     """Every degree of freedom's axis [D,3] with all joints at zero; a ball joint has three, its child's."""
+    import mujoco  # here, since observations import this module and commands list their names before they load MuJoCo
+
     frames = [np.eye(3)]
     for body in range(1, robot.num_bodies):
         turn = np.zeros(9)

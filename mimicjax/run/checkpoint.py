@@ -9,7 +9,6 @@ depend on the devices that wrote it; the template decides where they go.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import shutil
@@ -24,9 +23,9 @@ import numpy as np
 from mimicjax import config
 from mimicjax.errors import UserError
 from mimicjax.run import checkpoint_files as files
+from mimicjax.versions import versions
 
 FORMAT_VERSION = 1
-VERSIONS = ("mimicjax", "jax", "orbax-checkpoint", "numpy", "mujoco")
 
 
 def save(
@@ -44,7 +43,7 @@ def save(
     arrays = dict(zip(leaves, jax.device_get([_data(leaf) for leaf in leaves.values()]), strict=True))
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     about = {name: {**_describe(leaf), "crc": _crc(arrays[name])} for name, leaf in leaves.items()}
-    text = json.dumps({**_versions(), **facts, "format_version": FORMAT_VERSION, "leaves": about}, indent=1)
+    text = json.dumps({"versions": versions(), **facts, "format_version": FORMAT_VERSION, "leaves": about}, indent=1)
     half = folder / f"{files.HIDDEN}{step}"
     try:
         files.tidy(folder)
@@ -180,16 +179,6 @@ def _check_leaves(
     keys = config.difference(there, here)[:5] if isinstance(there, Mapping) and isinstance(here, Mapping) else []
     reason = f"; the configs differ (there -> here): {'; '.join(keys)}" if keys else ""
     raise UserError(f"{path}: does not fit this run: {'; '.join(differ[:3])}{more}{reason}")
-
-
-def _versions() -> dict[str, Any]:
-    versions = {}
-    for name in VERSIONS:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {"versions": versions}
 
 
 def _read_facts(path: Path) -> dict[str, Any]:

@@ -19,7 +19,15 @@ def specs(parts: Parts) -> TrainState:
     """How a TrainState lies over the devices, as a prefix tree of PartitionSpecs."""
     split: Any = PartitionSpec(AXIS)
     equal: Any = PartitionSpec()
-    return TrainState(equal, tuple(model.specs(AXIS) for model in parts.reward_models), split, split, equal, equal)
+    return TrainState(
+        agent=equal,
+        reward_models=tuple(model.specs(AXIS) for model in parts.reward_models),
+        env=split,
+        obs=split,
+        memory=split,
+        iteration=equal,
+        key=equal,
+    )
 
 
 def compiled(parts: Parts, devices: tuple[Device, ...]) -> tuple[Callable, Callable]:

@@ -8,15 +8,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from mimicjax import statistics
 from mimicjax.config.settings import LearnSettings
 from mimicjax.env.env import Env
-from mimicjax.learn import actor_critic, parallel
-from mimicjax.learn.algorithms import Algorithm
+from mimicjax.learn import actor_critic, gaussian, parallel
 from mimicjax.learn.normalizers import std
-from mimicjax.learn.reward_models import RewardModel
+from mimicjax.learn.sockets import Agent, Algorithm, Policy, RewardModel, Spec
 from mimicjax.motion.reference import Motion
 from mimicjax.run import rollout as rolling
-from mimicjax.types import FAILED, Engine, Rollout, TrainState
+from mimicjax.run.rollout import Actors
+from mimicjax.statistics import Statistics
+from mimicjax.types import FAILED, Array, Engine, Rollout, TrainState
 
 
 class Parts(NamedTuple):
@@ -25,11 +27,23 @@ class Parts(NamedTuple):
     env: Env
     engine: Engine
     settings: LearnSettings
+    spec: Spec
+    policy: Policy
     algorithm: Algorithm
     reward_models: tuple[RewardModel, ...]
     envs: int  # on this device
     devices: int
     axis: str | None  # name of the device axis, None for one device
+
+
+class _Keys(NamedTuple):
+    """Random keys of an iteration: `state` goes on, `updates` differ between devices, `draws` do not."""
+
+    state: Array
+    critic: Array
+    actor: Array
+    updates: list[Array]  # of reward models
+    draws: list[Array]
 
 
 def explore(settings: LearnSettings, samples: jax.Array) -> jax.Array:
@@ -38,93 +52,109 @@ def explore(settings: LearnSettings, samples: jax.Array) -> jax.Array:
     return (1.0 - share) * settings.exp_prob_beg + share * settings.exp_prob_end
 
 
-def without_unstable(rollout: Rollout, unstable: jax.Array) -> Rollout:
-    """The rollout with steps [T,B] of physics that exploded kept from the policy's gradient and the discriminators.
+def _keys(parts: Parts, key: Array) -> _Keys:
+    models = len(parts.reward_models)
+    state, critic, actor, *rest = jax.random.split(key, 3 + 2 * models)
+    updates, draws = rest[:models], rest[models:]
+    if parts.axis is not None:  # devices draw different minibatches, each from its own samples
+        place = jax.lax.axis_index(parts.axis)
+        critic, actor, *updates = (jax.random.fold_in(each, place) for each in (critic, actor, *updates))
+    return _Keys(state, critic, actor, list(updates), draws)
 
-    What the engine puts in place of an exploded state says nothing of the policy. The step still counts as a failure.
-    """
-    disc_robot = jnp.where(unstable[..., None], rollout.disc_reference, rollout.disc_robot)
-    return rollout._replace(random=rollout.random & ~unstable, disc_robot=disc_robot)
 
-
-def iterate(parts: Parts, motion: Motion, state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
-    """One iteration -> (state, scalar statistics of this device's share, averaged or summed over devices)."""
-    settings, axis = parts.settings, parts.axis
-    key, critic_key, actor_key, *model_keys = jax.random.split(state.key, 3 + len(parts.reward_models))
-    if axis is not None:  # devices draw different minibatches from their own samples
-        place = jax.lax.axis_index(axis)
-        critic_key, actor_key, *model_keys = (
-            jax.random.fold_in(k, place) for k in (critic_key, actor_key, *model_keys)
-        )
+def iterate(parts: Parts, motion: Motion, state: TrainState) -> tuple[TrainState, Statistics]:
+    """One iteration, and its statistics over all devices."""
+    settings, policy, axis = parts.settings, parts.policy, parts.axis
+    keys = _keys(parts, state.key)
     # float32: samples pass int32's range, and only ratios are needed
     samples = state.iteration.astype(jnp.float32) * (settings.steps_per_iter * parts.envs * parts.devices)
-    probability = explore(settings, samples)
-    agent = state.agent
-
-    def act(obs, keys):
-        return actor_critic.act(agent, settings, obs, keys, probability)
-
-    env_state, obs, rollout, diagnostics = rolling.collect(
-        parts.env, parts.engine, motion, act, state.env, state.obs, settings.steps_per_iter
-    )
-    rollout = without_unstable(rollout, diagnostics["unstable"])
     active = samples < settings.normalizer_samples
-    reward = settings.task_reward_weight * rollout.reward
-    stats: dict[str, jax.Array] = {}
-    for model, model_state in zip(parts.reward_models, state.reward_models, strict=True):
-        learned = jnp.where(diagnostics["unstable"], 0.0, model.reward(model_state, rollout))
-        reward = reward + learned
-        stats |= {"Disc_Reward_Mean": jnp.mean(learned), "Disc_Reward_Std": jnp.std(learned)}
-    batch, info = actor_critic.targets(agent, settings, rollout, reward, axis)
-    stats |= info
-    agent, info = actor_critic.update_critic(critic_key, agent, settings, batch, parts.envs, axis)
-    stats |= info
-    agent, info = actor_critic.update_actor(actor_key, agent, settings, parts.algorithm, batch, parts.envs, axis)
-    stats |= info
-    model_states = []
-    for model, model_state, model_key in zip(parts.reward_models, state.reward_models, model_keys, strict=True):
-        model_state, info = model.update(model_key, model_state, rollout, active, axis)
-        model_states.append(model_state)
+    probability = explore(settings, samples)
+
+    actors, rollout, rolled = rolling.collect(
+        parts.env, parts.engine, motion, policy, state.agent, Actors(state.env, state.obs, state.memory), probability,
+        settings.steps_per_iter,
+    )  # fmt: skip
+    reward, scored = _score(parts, state.reward_models, rollout)
+    batch, advantages = actor_critic.targets(policy, state.agent, settings, rollout, reward, axis)
+    agent, critic = actor_critic.update_critic(keys.critic, policy, state.agent, settings, batch, parts.envs, axis)
+    agent, actor = actor_critic.update_actor(
+        keys.actor, policy, parts.algorithm, agent, settings, batch, parts.envs, axis
+    )
+    models, learned = _learn_rewards(parts, keys, motion, state.reward_models, rollout, active)
+    agent = actor_critic.anneal(agent, settings, rollout.done == FAILED, axis)
+    agent = actor_critic.update_normalizers(agent, parts.spec, rollout, active, axis)
+
+    stats = {**critic, **actor, **learned, **advantages, **scored, **rolled, **_state_of(parts, agent, probability)}
+    after = TrainState(agent, models, actors.env, actors.obs, actors.memory, state.iteration + 1, keys.state)
+    return after, statistics.over_devices(stats, axis)
+
+
+def _score(parts: Parts, states: tuple, rollout: Rollout) -> tuple[Array, Statistics]:
+    """Rewards [T,B] of the environment and of the reward models, each by its weight."""
+    total, stats = parts.settings.task_reward_weight * rollout.reward, {}
+    for model, state in zip(parts.reward_models, states, strict=True):
+        reward = jnp.where(rollout.valid, model.reward(state, rollout), 0.0)
+        total = total + model.weight * reward
+        count, mean, squares = parallel.moments(reward, rollout.sampled.astype(jnp.float32), parts.axis)
+        deviation = jnp.sqrt(squares / jnp.maximum(count - 1.0, 1.0))
+        stats |= {
+            f"{model.name}_Reward_Mean": statistics.once(mean, parts.axis),
+            f"{model.name}_Reward_Std": statistics.once(deviation, parts.axis),
+        }
+    return total, stats
+
+
+def _learn_rewards(
+    parts: Parts, keys: _Keys, motion: Motion, states: tuple, rollout: Rollout, active: Array
+) -> tuple[tuple, Statistics]:
+    """The reward models' own updates; demonstrations are drawn for every sample by its number over all devices."""
+    after, stats = [], {}
+    makers = parts.algorithm.reward_models
+    for n, (model, maker, state) in enumerate(zip(parts.reward_models, makers, states, strict=True)):
+        demonstrate = lambda key, name=maker.needs: _demonstrate(parts, motion, name, key)  # noqa: E731
+        draws = lambda _, n=n, demonstrate=demonstrate: demonstrate(keys.draws[n])  # noqa: E731
+        state, info = model.update(keys.updates[n], state, rollout, draws, active, parts.axis)
+        after.append(state)
         stats |= info
-    failed = rollout.done == FAILED
-    agent = actor_critic.anneal(agent, settings, failed, axis)
-    agent = actor_critic.update_normalizers(agent, rollout, active, axis)
-    stats |= {
-        "Obs_Norm_Mean": jnp.mean(jnp.abs(agent.actor_norm.mean)), "Obs_Norm_Std": jnp.mean(std(agent.actor_norm)),
-        "Exp_Prob": probability, "Action_Std": jnp.mean(jnp.exp(agent.actor["log_std"])),
-        "Actor_Learning_Rate": agent.actor_opt.hyperparams["learning_rate"], **rolling.means(rollout, diagnostics),
-    }  # fmt: skip
-    state = TrainState(agent, tuple(model_states), env_state, obs, state.iteration + 1, key)
-    return state, _over_devices(stats, axis)
+    return tuple(after), stats
 
 
-def _over_devices(stats: dict[str, jax.Array], axis: str | None) -> dict[str, jax.Array]:
-    summed = {k: v for k, v in stats.items() if rolling.is_sum(k)}
-    largest = {k: v for k, v in stats.items() if rolling.is_largest(k)}
-    rest = {k: jnp.asarray(v, jnp.float32) for k, v in stats.items() if not (k in summed or k in largest)}
-    return {**parallel.total(summed, axis), **parallel.largest(largest, axis), **parallel.mean(rest, axis)}
+def _demonstrate(parts: Parts, motion: Motion, name: str, key: Array) -> Array:
+    """As many views of the clips as this device has samples, [T B,size]."""
+    count = parts.settings.steps_per_iter * parts.envs
+    first = 0 if parts.axis is None else jax.lax.axis_index(parts.axis) * count
+    keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(first + jnp.arange(count))
+    return parts.env.demonstrate(name, motion, keys)
 
 
-def chunk(parts: Parts) -> Callable:
-    """The function (state, motion, n) -> (state, statistics): n iterations in one call, n traced, so one program for all n.
+def _state_of(parts: Parts, agent: Agent, probability: Array) -> Statistics:
+    """How the agent stands after an iteration; every device has the same."""
+    means = jnp.concatenate([jnp.abs(norm.mean) for norm in agent.norm.values()])
+    spreads = jnp.concatenate([std(norm) for norm in agent.norm.values()])
+    values = {
+        "Obs_Norm_Mean": jnp.mean(means),
+        "Obs_Norm_Std": jnp.mean(spreads),
+        "Exp_Prob": probability,
+        "Action_Std": jnp.mean(jnp.exp(gaussian.log_std(parts.settings, agent))),
+        "Actor_Learning_Rate": agent.actor_opt.hyperparams["learning_rate"],
+    }
+    return {name: statistics.once(value, parts.axis) for name, value in values.items()}
 
-    Statistics are summed over the chunk's iterations where they count things, and averaged otherwise; of largest values
-    the largest is given.
-    """
 
-    def run(state: TrainState, motion: Motion, n: jax.Array) -> tuple[TrainState, dict[str, jax.Array]]:
-        shapes = jax.eval_shape(lambda s: iterate(parts._replace(axis=None), motion, s)[1], state)
-        zeros = {k: jnp.zeros(v.shape, v.dtype) for k, v in shapes.items()}
+def chunk(parts: Parts) -> Callable[[TrainState, Motion, Array], tuple[TrainState, Statistics]]:
+    """The function (state, motion, n) -> (state, statistics of all): n iterations in one call, one program for every n."""
+    # traced once: the shapes of the statistics and the loop's body come from the same trace
+    step = jax.jit(lambda motion, state: iterate(parts, motion, state))
 
-        def one(_, carry):
+    def run(state: TrainState, motion: Motion, n: Array) -> tuple[TrainState, Statistics]:
+        _, shapes = jax.eval_shape(step, motion, state)
+
+        def again(_: Array, carry: tuple[TrainState, Statistics]) -> tuple[TrainState, Statistics]:
             state, sums = carry
-            state, stats = iterate(parts, motion, state)
-            return state, {
-                k: jnp.maximum(v, stats[k]) if rolling.is_largest(k) else v + stats[k] for k, v in sums.items()
-            }
+            state, stats = step(motion, state)
+            return state, statistics.merge(sums, stats)
 
-        state, sums = jax.lax.fori_loop(0, n, one, (state, zeros))
-        count = n.astype(jnp.float32)
-        return state, {k: v if rolling.is_sum(k) or rolling.is_largest(k) else v / count for k, v in sums.items()}
+        return jax.lax.fori_loop(0, n, again, (state, statistics.nothing(shapes)))
 
     return run

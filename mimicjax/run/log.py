@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from mimicjax.draw.curves import draw, rows
+from mimicjax.env.disturbances import BODY
 from mimicjax.errors import UserError
 from mimicjax.files import replace_text
-from mimicjax.run.push_log import BODY
 
 WIDTH = 25  # of a column of log.txt, as in MimicKit
 INFO = ("Iteration", "Wall_Time", "Samples", "Samples_Per_Second")

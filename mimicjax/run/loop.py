@@ -13,14 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mimicjax import config, files
+from mimicjax import config, files, statistics
 from mimicjax.config.settings import RunSettings
 from mimicjax.errors import UserError
-from mimicjax.run import checkpoint, push_log
-from mimicjax.run.display import Display
+from mimicjax.run import checkpoint
+from mimicjax.run.display import Display, Extent
 from mimicjax.run.interrupt import Interrupt
 from mimicjax.run.log import Logger
-from mimicjax.run.rollout import is_largest, is_sum
+from mimicjax.statistics import Statistics
 from mimicjax.types import Episodes, TrainState
 
 SHOW_SECONDS = 1.0  # how often the display and Ctrl-C get their turn
@@ -31,6 +31,7 @@ ORDER = (
     "Disc_Reward_Mean", "Disc_Reward_Std",
 )  # fmt: skip
 LAST = ("Obs_Norm_Mean", "Obs_Norm_Std", "Exp_Prob", "Action_Std", "Actor_Learning_Rate")
+WITHIN = ("episodes", "unstable", "reward_mean")  # statistics that other columns hold
 FREE = ("max_samples", "max_minutes", "max_iterations", "keep.", "engine.threads")  # keys a resumed run may change
 
 
@@ -111,11 +112,11 @@ def _train(training: Training, out: Path, resume: bool, notes: tuple[str, ...]) 
     per = settings.learn.steps_per_iter * settings.num_envs
     done = int(state.iteration)
     clock = Clock(facts["hours"])
-    budget = (settings.max_samples or None, settings.max_minutes or None, settings.max_iterations or None)
+    budget = Extent(settings.max_samples, settings.max_minutes, settings.max_iterations)
     keep = settings.keep
     with (
         Logger(out, done * per if resume else None, curves=keep.curves) as log,
-        Display(*budget, samples=done * per, minutes=clock.hours() * 60, iteration=done) as display,
+        Display(budget, Extent(done * per, clock.hours() * 60, done)) as display,
         Interrupt(display.message) as interrupt,
     ):
         for note in notes:
@@ -152,7 +153,7 @@ class _Session:
     log: Logger
     display: Display
     saved: int = -1
-    sums: dict[str, float] = dataclasses.field(default_factory=dict)
+    sums: Statistics = dataclasses.field(default_factory=dict)  # on the host, since the last log row
     counted: int = 0  # iterations in sums
     seconds: float = 0.0  # of training (not testing or saving) in sums
     per_iteration: float = math.inf  # s, of the last chunk
@@ -186,19 +187,17 @@ class _Session:
         """One chunk, and an output when it is due."""
         n, begin = self._next(), time.monotonic()
         self.state, stats = self.training.chunk(self.state, self.training.motion, jnp.int32(n))
-        stats = {k: float(v) for k, v in jax.device_get(stats).items()}
+        stats = jax.device_get(stats)
         seconds = time.monotonic() - begin
         if self.per_iteration < math.inf or n > 1:
             self.seconds += seconds
         self.per_iteration = seconds / n
         self.done, self.counted = self.done + n, self.counted + n
-        for name, value in stats.items():
-            before = self.sums.get(name, 0.0)
-            self.sums[name] = max(before, value) if is_largest(name) else before + value * (1 if is_sum(name) else n)
+        self.sums = jax.device_get(statistics.merge(self.sums, stats)) if self.sums else stats
         if self.done % self.training.settings.keep.iters_per_output == 0:
             self.output()
         else:
-            self._show(_row_of(stats), logged=False)
+            self._show(statistics.values(stats), logged=False)
 
     def _show(self, row: dict[str, Any], logged: bool) -> None:
         self.display.update(self.done * self.per, self.clock.hours() * 60, self.done, row, logged)
@@ -209,9 +208,7 @@ class _Session:
         key = jax.random.fold_in(jax.random.key(settings.seed + 1), self.done)
         agent = jax.device_put(self.state.agent, jax.devices()[0])
         result = jax.device_get(self.training.test(agent, key))
-        whole = lambda name: is_sum(name) or is_largest(name)  # noqa: E731
-        means = {k: v / (1 if whole(k) else max(self.counted, 1)) for k, v in self.sums.items()}
-        row = self._columns(result, means)
+        row = self._columns(result, statistics.values(self.sums))
         self.log.write(row)
         checkpoint.save(
             self.out / "checkpoints", self.done, self.state,
@@ -222,31 +219,20 @@ class _Session:
         self.sums, self.counted, self.seconds = {}, 0, 0.0
         self._show(row, logged=True)
 
-    def _columns(self, test: Episodes, means: dict[str, float]) -> dict[str, Any]:
+    def _columns(self, test: Episodes, values: dict[str, float]) -> dict[str, Any]:
         """MimicKit's columns (4.13), then ours."""
-        count = max(means.get("episodes", 0.0), 1.0)
         row = {
             "Iteration": self.done, "Wall_Time": self.clock.hours(), "Samples": self.done * self.per,
             "Test_Return": float(np.mean(test.total)), "Test_Episode_Length": float(np.mean(test.length)),
             "Test_Episodes": len(test.length),
-            "Train_Return": means.get("episode_return_sum", 0.0) / count,
-            "Train_Episode_Length": means.get("episode_length_sum", 0.0) / count,
-            "Train_Episodes": int(means.get("episodes", 0)),
+            "Train_Return": values.get("Train_Return", 0.0),
+            "Train_Episode_Length": values.get("Train_Episode_Length", 0.0),
+            "Train_Episodes": int(values.get("episodes", 0)),
         }  # fmt: skip
         steps = np.asarray(test.length, np.float64)
         errors = {k: float(np.sum(v * steps) / max(steps.sum(), 1)) for k, v in test.errors.items()}
-        row |= {k: means[k] for k in ORDER if k in means} | errors | {k: means[k] for k in LAST if k in means}
-        row |= {k: v for k, v in means.items() if k.startswith("reward_") or k == "failure_rate"}
-        row |= push_log.columns(means, self.counted * self.per)
-        row["Unstable"] = int(means.get("unstable_sum", 0))
+        row |= {k: values[k] for k in ORDER if k in values} | errors | {k: values[k] for k in LAST if k in values}
+        row |= {k: v for k, v in values.items() if k not in row and k not in WITHIN}
+        row["Unstable"] = int(values.get("unstable", 0))
         row["Samples_Per_Second"] = self.counted * self.per / self.seconds if self.seconds else math.nan
         return row
-
-
-def _row_of(stats: dict[str, float]) -> dict[str, float]:
-    """The columns of a display line between log rows."""
-    count = stats["episodes"] or math.nan  # no episode ended: nothing new about episodes
-    return {
-        "Train_Episode_Length": stats["episode_length_sum"] / count, "Train_Return": stats["episode_return_sum"] / count,
-        "Body_Pos_Err": stats["Body_Pos_Err"],
-    }  # fmt: skip

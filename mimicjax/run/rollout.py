@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
+from mimicjax import statistics
 from mimicjax.env.env import Env
+from mimicjax.learn import acting
+from mimicjax.learn.sockets import Agent, Policy
 from mimicjax.motion.reference import Motion
-from mimicjax.types import Array, Engine, EnvState, Physics, Rollout, Step
-
-KEPT = (
-    "Root_Pos_Err",
-    "Body_Pos_Err",
-    "episode_length",
-    "episode_return",
-    "unstable",
-)  # diagnostics kept while training
+from mimicjax.statistics import Statistics
+from mimicjax.types import FAILED, RUNNING, TIME_UP, Array, Engine, EnvState, Physics, Rollout, Step
 
 
 class Moment(NamedTuple):
@@ -29,9 +25,17 @@ class Moment(NamedTuple):
     time: Array  # [B] s, in the clip
 
 
+class Actors(NamedTuple):
+    """B environments that a policy acts in, between two control steps."""
+
+    env: EnvState
+    obs: dict[str, Array]  # block -> [B,size]
+    memory: Any  # [B,...], the policy's
+
+
 def begin(
     env: Env, engine: Engine, motion: Motion, keys: jax.Array, clip: jax.Array, start: jax.Array
-) -> tuple[EnvState, Any]:
+) -> tuple[EnvState, dict[str, Array]]:
     """Environments [B] at the given clips and times -> (state, obs)."""
     state, obs, where = env.place(motion, keys, clip, start)
     return state._replace(physics=engine.init(where.qpos, where.qvel)), obs
@@ -42,10 +46,12 @@ def watched_step(
 ) -> tuple[Moment, EnvState, Step]:
     """One control step of all environments; those that end begin anew, after `Moment` has seen them."""
     state, ctrl, wrench = env.before(motion, state, action)
+    chex.assert_equal_shape_prefix([ctrl, wrench, state.physics.qpos], 1)
     state = state._replace(physics=engine.step(state.physics, ctrl, wrench, state.variant))
     time = state.start + env.dt * (state.step + 1).astype(jnp.float32)
     moment = Moment(state.physics, state.clip, time)
     state, step, begun = env.after(motion, state)
+    chex.assert_shape([step.reward, step.done, step.unstable], (len(action),))
     return moment, state._replace(physics=engine.write(state.physics, begun.mask, begun.qpos, begun.qvel)), step
 
 
@@ -55,52 +61,55 @@ def control_step(env: Env, engine: Engine, motion: Motion, state: EnvState, acti
 
 
 def collect(
-    env: Env, engine: Engine, motion: Motion, act: Callable, state: EnvState, obs: Any, steps: int
-) -> tuple[EnvState, Any, Rollout, dict[str, jax.Array]]:
-    """`steps` control steps with `act(obs, keys [B]) -> (action, log-probability, sampled)`.
+    env: Env, engine: Engine, motion: Motion, policy: Policy, agent: Agent, actors: Actors, explore: Array, steps: int
+) -> tuple[Actors, Rollout, Statistics]:
+    """`steps` control steps with actions that are sampled with probability `explore` []."""
+    pushed = env.pushed(actors.env)
 
-    Returns the state and observation after them, the rollout and diagnostics [T,B].
-    """
+    def advance(actors: Actors, _: None):
+        keys = jax.vmap(lambda key: jax.random.split(key, 3))(actors.env.key)
+        decision = acting.act(policy, agent, actors.obs, actors.memory, keys[:, 1], explore, pushed)
+        state, step = control_step(env, engine, motion, actors.env._replace(key=keys[:, 0]), decision.action)
+        row = Rollout(
+            obs=actors.obs,
+            last_obs={},
+            memory=actors.memory,
+            pushed=(),
+            action=decision.action,
+            log_prob=decision.log_prob,
+            sampled=decision.sampled & ~step.unstable,
+            valid=~step.unstable,
+            reward=step.reward,
+            done=step.done,
+            end_value=_end_value(policy, agent, step, actors.memory),
+            views=step.views,
+        )
+        memory = policy.remember(keys[:, 2], actors.memory, step.done)
+        return Actors(state, step.obs, memory), (row, _statistics(step))
 
-    def one(carry, _):
-        state, obs = carry
-        keys = jax.vmap(jax.random.split)(state.key)
-        action, log_prob, random = act(obs, keys[:, 1])
-        state, step = control_step(env, engine, motion, state._replace(key=keys[:, 0]), action)
-        last = {"critic": step.last_obs["critic"]}
-        row = Rollout(obs, last, action, log_prob, random, step.reward, step.done, step.disc_robot, step.disc_reference)
-        kept = {k: v for k, v in step.diagnostics.items() if k in KEPT or k.startswith(("reward_", "push_"))}
-        return (state, step.obs), (row, kept)
-
-    (state, obs), (rows, diagnostics) = jax.lax.scan(one, (state, obs), None, length=steps)
-    return state, obs, rows, diagnostics
-
-
-def is_sum(name: str) -> bool:
-    """Whether a statistic counts something, so that those of devices and iterations add up."""
-    return name == "episodes" or name.endswith("_sum")
-
-
-def is_largest(name: str) -> bool:
-    """Whether a statistic is a largest value, of which the largest over devices and iterations is taken."""
-    return name.endswith("_max")
+    actors, (rollout, stats) = jax.lax.scan(advance, actors, None, length=steps)
+    return actors, rollout._replace(last_obs=actors.obs, pushed=pushed), statistics.along(stats)
 
 
-def means(rollout: Rollout, diagnostics: dict[str, jax.Array]) -> dict[str, jax.Array]:
-    """Scalars of a rollout: sums (`is_sum`) and largest values (`is_largest`), means for the rest."""
-    over = (rollout.done != 0).astype(jnp.float32)
-    episodes = jnp.sum(over)
-    out = {
-        "episodes": episodes,
-        "episode_length_sum": jnp.sum(over * diagnostics["episode_length"]),
-        "episode_return_sum": jnp.sum(over * diagnostics["episode_return"]),
-        "unstable_sum": jnp.sum(diagnostics["unstable"].astype(jnp.float32)),
-        "reward_mean": jnp.mean(rollout.reward),
-        "failure_rate": jnp.mean((rollout.done == 1).astype(jnp.float32)),
+def _end_value(policy: Policy, agent: Agent, step: Step, memory: Any) -> Array:
+    """The critic's estimate [B] of where time was up. Few steps have such an end, and the others need no second look."""
+    ended = step.done == TIME_UP
+    estimate = lambda: acting.value(policy, agent, step.last_obs, memory)  # noqa: E731
+    return jnp.where(ended, jax.lax.cond(jnp.any(ended), estimate, lambda: jnp.zeros(ended.shape)), 0.0)
+
+
+def _statistics(step: Step) -> Statistics:
+    """Of one control step over the environments."""
+    over = step.done != RUNNING
+    errors = {name: step.errors[name] for name in ("Root_Pos_Err", "Body_Pos_Err") if name in step.errors}
+    return {
+        "episodes": statistics.total(over),
+        "Train_Return": statistics.mean(step.episode_return, over),
+        "Train_Episode_Length": statistics.mean(step.episode_length, over),
+        "unstable": statistics.total(step.unstable),
+        "reward_mean": statistics.mean(step.reward),
+        "failure_rate": statistics.mean(step.done == FAILED),
+        **{name: statistics.mean(value) for name, value in errors.items()},
+        **{f"reward_{name}": statistics.mean(value) for name, value in step.terms.items()},
+        **step.statistics,
     }
-    skip = ("episode_length", "episode_return", "unstable")
-
-    def reduce(name: str, values: jax.Array) -> jax.Array:
-        return jnp.sum(values) if is_sum(name) else jnp.max(values) if is_largest(name) else jnp.mean(values)
-
-    return {**out, **{k: reduce(k, v) for k, v in diagnostics.items() if k not in skip}}

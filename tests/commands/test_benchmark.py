@@ -10,7 +10,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from mimicjax import benchmark, commands
+from mimicjax import commands
+from mimicjax.benchmark import __main__ as benchmark
 from mimicjax.benchmark import machine, throughput
 from mimicjax.benchmark.throughput import Case, Rates
 

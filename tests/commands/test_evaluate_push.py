@@ -65,6 +65,8 @@ def test_two_runs_side_by_side(run, second, tmp_path, capsys):
     first, other = data["sweeps"]
     assert first["cells"] == other["cells"] and first["unpushed"] == other["unpushed"]  # the same policy twice
     fates = {(c["direction"], c["unit"], c["level"]): (c["stood"], c["survived"]) for c in first["cells"]}
+    for cell in first["cells"]:
+        assert cell["survival"]["value"] == (cell["survived"] / cell["stood"] if cell["stood"] else None)
     assert first["unpushed"]["episodes"] == 8 and first["unpushed"]["survived"] >= 4  # untrained, it may fall by itself
     assert fates["forward", "N s", 1.0][1] > 0 and fates["left", "N s", 400.0] == (2, 0)  # no G1 stands 400 N s
     ratios = {row["direction"]: row["survive_50"]["ratio"] for row in data["comparison"] if row["unit"] == "N s"}
@@ -130,7 +132,7 @@ def test_the_benchmark_does_nothing_twice(robustness, monkeypatch, tmp_path, cap
         out = Path(command[-1].removeprefix("--out="))
         out.mkdir()
         cell = {"body": "torso_link"}
-        calm = {"body_error": both, "survived": 9, "episodes": 9}
+        unpushed = {"body_error": both, "survived": 9, "episodes": 9}
         at = {"first": 20.0, "second": 30.0, "difference": 10.0, "ratio": {"value": 1.5, "low": 1.4, "high": 1.6}}
         row = {
             "body": "torso_link",
@@ -140,7 +142,7 @@ def test_the_benchmark_does_nothing_twice(robustness, monkeypatch, tmp_path, cap
             "unit": "N s",
             "survive_50": at,
         }
-        sweeps = [{"cells": [cell], "unpushed": calm}] * 2
+        sweeps = [{"cells": [cell], "unpushed": unpushed}] * 2
         (out / "push-a.json").write_text(json.dumps({"sweeps": sweeps, "comparison": [row], "quote": ["a", "b"]}))
 
     done = type("Process", (), {"code": 0, "minutes": 1.0})

@@ -44,13 +44,17 @@ def robot():
 
 
 @functools.cache
-def model() -> mujoco.MjModel:
+def alone() -> scene.Scene:
     return scene.build(robot(), SETTINGS)
+
+
+def model() -> mujoco.MjModel:
+    return alone().model
 
 
 @functools.cache
 def engine(name: str) -> Engine:
-    return choose.make(robot(), dataclasses.replace(SETTINGS, name=name), N)
+    return choose.make(alone(), dataclasses.replace(SETTINGS, name=name), N)
 
 
 @functools.cache
@@ -76,18 +80,20 @@ def start(name: str) -> Physics:
     return engine(name).init(qpos, qvel)
 
 
-def plain(physics: Physics, ctrl: np.ndarray, wrench: np.ndarray, steps: int = 1) -> Physics:
+def plain(
+    physics: Physics, ctrl: np.ndarray, wrench: np.ndarray, steps: int = 1, model: mujoco.MjModel | None = None
+) -> Physics:
     """The same by mj_step, one environment after the other, rounded to float32 after each control step."""
-    rows = []
-    bodies = [model().body(robot().body_names[body]).id for body in robot().wrench_bodies]
+    rows, model = [], model or alone().model
+    bodies = [model.body(robot().body_names[body]).id for body in robot().wrench_bodies]
     for state in zip(*[np.asarray(x) for x in physics[:3]], ctrl, wrench, strict=True):
-        data = mujoco.MjData(model())
+        data = mujoco.MjData(model)
         qpos, qvel, warmstart, target, push = state
         for _ in range(steps):
             data.qpos, data.qvel, data.qacc_warmstart, data.ctrl = qpos, qvel, warmstart, target
             data.xfrc_applied[bodies] = push
             for _ in range(scene.substeps(SETTINGS)):
-                mujoco.mj_step(model(), data)
+                mujoco.mj_step(model, data)
             qpos, qvel, warmstart = [x.astype(np.float32) for x in (data.qpos, data.qvel, data.qacc_warmstart)]
         rows.append((qpos, qvel, warmstart, False))
     return Physics(*[np.stack(x) for x in zip(*rows, strict=True)])
@@ -142,6 +148,7 @@ def test_wrench_acts_on_each_body_as_force_and_as_torque(name):
 
 
 def momentum_of(qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
+    """Of the robot alone, [3] N s."""
     data = mujoco.MjData(model())
     data.qpos, data.qvel = qpos, qvel
     mujoco.mj_forward(model(), data)
@@ -157,9 +164,8 @@ def test_no_trace_is_left_by_what_other_calls_were_given(name):
     compiled(name)(start(name), ctrl + 0.1, wrench)
     assert_same(before, compiled(name)(start(name), ctrl, 0 * wrench))
     if name == "native":
-        nobody = dataclasses.replace(robot(), wrench_bodies=np.zeros(0, int))
-        alone = choose.make(nobody, dataclasses.replace(SETTINGS, name=name), N)
-        assert_same(before, jax.jit(alone.step)(start(name), ctrl, wrench[:, :0]))
+        nobody = choose.make(scene.with_wrench_bodies(alone(), []), dataclasses.replace(SETTINGS, name=name), N)
+        assert_same(before, jax.jit(nobody.step)(start(name), ctrl, wrench[:, :0]))
 
 
 @EVERY_ENGINE
@@ -183,7 +189,7 @@ def test_resets_touch_their_rows_only(name):
 def test_explosions_are_reported_and_stay_at_home(name, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     qpos, qvel, ctrl, wrench = inputs()
-    calm = compiled(name)(start(name), ctrl, wrench)
+    unpushed = compiled(name)(start(name), ctrl, wrench)
     qpos, qvel, ctrl, wrench = [x.copy() for x in (qpos, qvel, ctrl, wrench)]
     qvel[3] = 1e8
     qvel[5, 0] = np.nan
@@ -197,7 +203,7 @@ def test_explosions_are_reported_and_stay_at_home(name, tmp_path, monkeypatch, c
     for _ in range(2):  # MuJoCo's own counters stay where they were at the second explosion of a row
         physics = compiled(name)(first, ctrl, wrench)
         assert np.flatnonzero(physics.unstable).tolist() == bad
-        assert_same(physics, calm, good)
+        assert_same(physics, unpushed, good)
     np.testing.assert_array_equal(np.asarray(physics.qpos)[bad], np.tile(np.float32(robot().start_qpos), (6, 1)))
     assert not np.asarray(physics.qvel)[bad].any() and not np.asarray(physics.warmstart)[bad].any()
     after = compiled(name)(physics, inputs()[2], inputs()[3])
@@ -263,7 +269,7 @@ def test_choice(monkeypatch):
     monkeypatch.setattr(mjx, "has_warp", lambda: False)
     assert choose.choose(EngineSettings())[0] == "mjx-jax"
     with pytest.raises(UserError, match=r'pip install -e ".\[gpu\]"'):
-        choose.make(robot(), EngineSettings(name="mjx-warp"), 1)
+        choose.make(alone(), EngineSettings(name="mjx-warp"), 1)
 
 
 def test_what_an_engine_cannot_do_is_said():
@@ -272,6 +278,7 @@ def test_what_an_engine_cannot_do_is_said():
     with pytest.raises(UserError, match="integrator 'implicit'"):
         choose.choose(EngineSettings(name="mjx-jax", integrator="implicit"))
     with pytest.raises(UserError, match="at least 1"):
-        choose.make(robot(), EngineSettings(), 0)
+        choose.make(alone(), EngineSettings(), 0)
     with pytest.raises(UserError, match="condim=1 with ConeType.ELLIPTIC.*engine.name = native"):
-        choose.make(robot(), EngineSettings(name="mjx-jax", cone="elliptic", self_collision=True), 1)
+        settings = EngineSettings(name="mjx-jax", cone="elliptic", self_collision=True)
+        choose.make(scene.build(robot(), settings), settings, 1)

@@ -41,11 +41,13 @@ BOUNDS = {"native": [(1.0, 0.0, 0.0)], "mjx": [(0.5, 1e-6, 1e-5), (0.9, 5e-5, 1e
 def program(name: str, shape: str):
     """Row i pushes wrench body i, row W + i twists it, the others feel nothing -> (first state, steps of everything)."""
     settings = PushSettings(force=[1.0, 1.0], torque=[1.0, 1.0], shape=shape, interval=[9.0, 9.0])
-    disturb = disturbances.make(engines.robot(), {"p": settings}, DT, engines.N, observe=True)
+    layout = engines.alone().layout
+    disturb = disturbances.make(engines.robot(), layout, {"p": settings}, DT, engines.N, observe=True)
     loose = EnvSettings(
         action=ActionSettings(mode="reference"), random_start=False, terminations=TerminationSettings(early=False)
     )
-    env, engine = environment.make(engines.robot(), loose, engines.SETTINGS.control_freq, disturb), engines.engine(name)
+    env = environment.make(engines.robot(), layout, loose, engines.SETTINGS.control_freq, disturb)
+    engine = engines.engine(name)
     rows = np.arange(BODIES)
     force, torque = np.zeros((2, engines.N, 1, 3), np.float32)
     force[rows, 0], torque[BODIES + rows, 0] = FORCE, TORQUE

@@ -41,8 +41,12 @@ def robot():
 
 
 @functools.cache
-def model(settings: EngineSettings = SETTINGS) -> mujoco.MjModel:
-    return scene.build(robot(), settings)
+def alone() -> scene.Scene:
+    return scene.build(robot(), SETTINGS)
+
+
+def model() -> mujoco.MjModel:
+    return alone().model
 
 
 @functools.cache
@@ -90,7 +94,7 @@ def by_hand(row: int, table: randomisation.Variants) -> mujoco.MjModel:
 
 @functools.cache
 def table() -> randomisation.Variants:
-    return randomisation.tabulate(model(), robot(), ALL, 0)
+    return randomisation.tabulate(alone(), ALL, 0)
 
 
 def test_the_table_is_whole():
@@ -107,15 +111,15 @@ def test_the_table_is_whole():
     assert own.body_mass[1:].sum() != model().body_mass[1:].sum()
     for name, values in table().items():
         np.testing.assert_array_equal(values[0], randomisation.get(model(), name), err_msg=name)
-    again = randomisation.tabulate(model(), robot(), dataclasses.replace(ALL, kd=None), 0)
+    again = randomisation.tabulate(alone(), dataclasses.replace(ALL, kd=None), 0)
     np.testing.assert_array_equal(again["body_mass"], table()["body_mass"])
-    other = randomisation.tabulate(model(), robot(), ALL, 1)
+    other = randomisation.tabulate(alone(), ALL, 1)
     assert (other["body_mass"][1:] != table()["body_mass"][1:]).any()
-    assert randomisation.tabulate(model(), robot(), RandomizeSettings(), 0) == {}
+    assert randomisation.tabulate(alone(), RandomizeSettings(), 0) == {}
 
 
 def test_native_runs_each_environment_on_its_model():
-    engine = native.make(model(), robot(), 4, SETTINGS, table())
+    engine = native.make(alone(), 4, SETTINGS, table())
     step = jax.jit(engine.step)
     qpos, qvel, ctrl, wrench = inputs()
     models = [by_hand(row, table()) if row else model() for row in ROWS]
@@ -127,14 +131,14 @@ def test_native_runs_each_environment_on_its_model():
     same(mixed, Physics(*[np.asarray(x)[turn] for x in want]))
     few = step(engine.init(qpos[:3], qvel[:3]), ctrl[:3], wrench[:3], jnp.asarray(ROWS[:3]))
     same(few, Physics(*[np.asarray(x)[:3] for x in want]))
-    nominal = jax.jit(native.make(model(), robot(), N, SETTINGS).step)
+    nominal = jax.jit(native.make(alone(), N, SETTINGS).step)
     again = engine.init(qpos, qvel)
     same(step(again, ctrl, wrench, jnp.zeros(N, jnp.int32)), jax.device_get(nominal(again, ctrl, wrench)))
 
 
 def test_native_takes_a_control_for_each_substep():
     qpos, qvel, ctrl, wrench = inputs(4)
-    engine = native.make(model(), robot(), N, SETTINGS, table())
+    engine = native.make(alone(), N, SETTINGS, table())
     begin, step = engine.init(qpos, qvel), jax.jit(engine.step)
     same(step(begin, ctrl, wrench, jnp.zeros(N, jnp.int32)), plain([model()] * N, qpos, qvel, ctrl, wrench))
     broken = ctrl.copy()
@@ -156,11 +160,11 @@ ONE_BY_ONE = {
 @pytest.mark.parametrize("name", ONE_BY_ONE)
 def test_every_key_is_felt_alone(name):
     settings = RandomizeSettings(variants=2, **{name: ONE_BY_ONE[name]})
-    own = randomisation.tabulate(model(), robot(), settings, 0)
+    own = randomisation.tabulate(alone(), settings, 0)
     qpos, qvel, ctrl, wrench = inputs()
     if name == "friction":
         qvel = qvel + np.eye(35, dtype=np.float32)[0]  # feet that slide
-    engine = native.make(model(), robot(), N, SETTINGS, own)
+    engine = native.make(alone(), N, SETTINGS, own)
     found = engine.step(engine.init(qpos, qvel), ctrl, wrench, jnp.ones(N, jnp.int32))
     same(found, plain([by_hand(1, own)] * N, qpos, qvel, ctrl, wrench))
     nominal = engine.step(engine.init(qpos, qvel), ctrl, wrench, jnp.zeros(N, jnp.int32))
@@ -173,7 +177,7 @@ def test_a_slippery_robot_slides(self_collision):
     """Set down at 0.7 m/s, feet stop where the friction is 1, and slide on where it is 0.05."""
     settings = dataclasses.replace(SETTINGS, self_collision=self_collision)
     drawn = RandomizeSettings(variants=1, friction=[0.05, 0.05])
-    engine = choose.make(robot(), settings, 2, drawn, 0)
+    engine = choose.make(scene.build(robot(), settings), settings, 2, drawn, 0)
     qpos, qvel = np.tile(robot().start_qpos, (2, 1)).astype(np.float32), np.zeros((2, 35), np.float32)
     qvel[:, 0] = 0.7
     physics, step = engine.init(qpos, qvel), jax.jit(engine.step)
@@ -202,7 +206,8 @@ def test_a_body_whose_frame_is_its_centre_of_mass_gets_another():
     small = dataclasses.replace(robot(), body_names=("a", "b"), dof_joint=np.zeros(1, int))
     assert given.body_sameframe[1] == mujoco.mjtSameFrame.mjSAMEFRAME_BODY
     drawn = RandomizeSettings(variants=1, base_com=[0.05, 0.05, 0.05])
-    own = randomisation.changed(given, randomisation.tabulate(given, small, drawn, 0), 1)
+    there = scene.Scene(given, small, dataclasses.replace(alone().layout, robot_qvel=slice(0, 7)))
+    own = randomisation.changed(given, randomisation.tabulate(there, drawn, 0), 1)
     data = mujoco.MjData(own)
     mujoco.mj_forward(own, data)
     np.testing.assert_allclose(data.xipos[1], own.body_ipos[1])
@@ -218,10 +223,10 @@ def test_mistakes_are_named():
         ({"gravity": [1.0]}, "three half-widths"),
     ):
         with pytest.raises(UserError, match=words):
-            randomisation.check(model(), robot(), dataclasses.replace(RandomizeSettings(), **changes))
+            randomisation.check(alone(), dataclasses.replace(RandomizeSettings(), **changes))
     smooth = scene.build(robot(), dataclasses.replace(SETTINGS, frictionloss=False))
     with pytest.raises(UserError, match="dry friction"):
-        randomisation.check(smooth, robot(), RandomizeSettings(frictionloss=[0.5, 2.0]))
+        randomisation.check(smooth, RandomizeSettings(frictionloss=[0.5, 2.0]))
 
 
 SHARDED = """
@@ -230,7 +235,7 @@ spec = importlib.util.spec_from_file_location("these", {file!r})
 these = importlib.util.module_from_spec(spec); spec.loader.exec_module(these)
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import AxisType, PartitionSpec as P
-engine = these.native.make(these.model(), these.robot(), 4, these.SETTINGS, these.table())
+engine = these.native.make(these.alone(), 4, these.SETTINGS, these.table())
 given = [np.resize(x, (16, *x.shape[1:])) for x in these.inputs()]
 rows = jnp.arange(16) % 7
 def chunk(physics, ctrl, wrench, rows):

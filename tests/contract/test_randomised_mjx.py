@@ -59,13 +59,17 @@ def robot():
 
 
 @functools.cache
-def model() -> mujoco.MjModel:
+def alone() -> scene.Scene:
     return scene.build(robot(), SETTINGS)
+
+
+def model() -> mujoco.MjModel:
+    return alone().model
 
 
 @functools.cache
 def engine(name: str):
-    return choose.make(robot(), dataclasses.replace(SETTINGS, name=name), N, ALL, 0)
+    return choose.make(alone(), dataclasses.replace(SETTINGS, name=name), N, ALL, 0)
 
 
 @functools.cache
@@ -75,7 +79,7 @@ def compiled(name: str):
 
 @functools.cache
 def rows() -> list[mujoco.MjModel]:
-    table = randomisation.tabulate(model(), robot(), ALL, 0)
+    table = randomisation.tabulate(alone(), ALL, 0)
     return [randomisation.changed(model(), table, row) for row in range(N)]
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import synthetic_clip
+from conftest import scene_g1, synthetic_clip
 
 from mimicjax import build
 from mimicjax.config.settings import (
@@ -34,9 +34,9 @@ def made(g1, clips):
     )  # fmt: skip
     few = EnvSettings(observations=ObservationSettings(target_steps=[1]))  # compiles faster
     settings = RunSettings(num_envs=ENVS, engine=EngineSettings(name="native"), env=few, learn=learn)
-    env = environment.make(g1, settings.env, settings.engine.control_freq)
+    env = environment.make(g1, scene_g1().layout, settings.env, settings.engine.control_freq)
     motion = table.tabulate(g1, clips, env.dt, 1)
-    world = build.World(settings, g1, (synthetic_clip(29),), motion, env, env, (jax.devices()[0],), ())
+    world = build.World(settings, g1, scene_g1(), (synthetic_clip(29),), motion, env, env, (jax.devices()[0],), ())
     parts = build.parts(world)
     run, place = devices.compiled(parts, world.devices)
     first = place(build.first_state(world, parts))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import scene_g1
 
 from mimicjax import build, config
 from mimicjax.config.push import PushSettings
@@ -64,12 +65,12 @@ def test_tests_are_without_pushes(made) -> None:
     world, training = made
     none = {"disturb.profiles": {"trunk": None, "arms": None}}
     same = {k: v for k, v in SMALL.items() if "disturb" not in k} | none
-    calm = build.world(config.load(RunSettings, "deepmimic_g1_push", same))
-    assert build.sizes(world)["critic"] == build.sizes(calm)["critic"] + 6 * 16 + 2 + 1 + 1
-    assert build.sizes(world)["actor"] == build.sizes(calm)["actor"]
-    width = build.sizes(calm)
-    agent = actor_critic.init(jax.random.key(0), calm.settings.learn, width["actor"], width["critic"], 29)
-    texts = [str(jax.make_jaxpr(each.test)(agent, jax.random.key(7))) for each in (training, build.training(calm))]
+    unpushed = build.world(config.load(RunSettings, "deepmimic_g1_push", same))
+    assert build.sizes(world)["critic"] == build.sizes(unpushed)["critic"] + 6 * 16 + 2 + 1 + 1
+    assert build.sizes(world)["actor"] == build.sizes(unpushed)["actor"]
+    width = build.sizes(unpushed)
+    agent = actor_critic.init(jax.random.key(0), unpushed.settings.learn, width["actor"], width["critic"], 29)
+    texts = [str(jax.make_jaxpr(each.test)(agent, jax.random.key(7))) for each in (training, build.training(unpushed))]
     pushed, without = (re.sub("0x[0-9a-f]+", "", text) for text in texts)
     assert pushed == without
 
@@ -77,7 +78,7 @@ def test_tests_are_without_pushes(made) -> None:
 def test_without_profiles_nothing_is_there() -> None:
     none = {"disturb.profiles": {"trunk": None, "arms": None}}
     world = build.world(config.load(RunSettings, "deepmimic_g1_push", {"num_envs": 4, "engine.name": "native", **none}))
-    assert world.env is world.calm
+    assert world.env is world.test_env
     keys = jax.random.split(jax.random.key(0), 4)
     state = jax.eval_shape(world.env.place, world.motion, keys, jnp.zeros(4, jnp.int32), jnp.zeros(4))[0]
     assert state.push == ()
@@ -87,14 +88,15 @@ def test_pushes_that_never_come_change_nothing(g1, clips):
     """Random numbers of pushes are their own: with probability 0 all else is as without, bit for bit, resets too."""
     engine = Engine("identity", engine_state.init, lambda physics, ctrl, wrench, variant: physics, engine_state.write)
     few = EnvSettings(observations=ObservationSettings(target_steps=[1]), episode_length=2 / 30)
-    never = disturbances.make(g1, {"p": PushSettings(force=[1.0, 2.0], probability=0.0)}, 1 / 30, 4, observe=False)
+    layout, profiles = scene_g1().layout, {"p": PushSettings(force=[1.0, 2.0], probability=0.0)}
+    never = disturbances.make(g1, layout, profiles, 1 / 30, 4, observe=False)
     found = []
 
     def act(obs, keys):
         return jax.vmap(lambda key: jax.random.normal(key, (29,)))(keys), jnp.zeros(4), jnp.ones(4, bool)
 
     for disturb in (None, never):
-        env = environment.make(g1, few, 30, disturb)
+        env = environment.make(g1, layout, few, 30, disturb)
 
         @jax.jit
         def run(clips, env=env):

@@ -63,7 +63,7 @@ def test_tests_are_on_the_model_as_given(tmp_path) -> None:
         text = str(jax.make_jaxpr(build.training(world).test)(agent, jax.random.key(7)))
         texts.append(re.sub("0x[0-9a-f]+", "", text))
     assert texts[0] == texts[1]
-    assert world.env is world.calm
+    assert world.env is world.test_env
 
 
 @pytest.mark.parametrize("name", [name for name in config.fragments() if name.startswith("randomize/")])

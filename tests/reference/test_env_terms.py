@@ -16,7 +16,7 @@ from mimicjax.config.settings import EnvSettings, ObservationSettings, Terminati
 from mimicjax.env import observations, rewards, terminations
 from mimicjax.env.observations import View
 from mimicjax.motion import library
-from mimicjax.robot.kinematics import ground_clearance
+from mimicjax.robot.kinematics import ground_clearance, plane
 
 GLOBAL = ObservationSettings()
 LOCAL = ObservationSettings(frame="heading")
@@ -148,7 +148,7 @@ def test_largest_body_distance(settings, largest, margin, g1, simulated, referen
     failed = terminations.strayed(g1, settings, largest + margin)(simulated, reference)
     assert bool(failed) == (margin < 0)
     distance = TerminationSettings(pose_distance=largest + margin)
-    words = terminations.reason(g1, distance, settings, simulated, reference)
+    words = terminations.reason(g1, distance, settings, plane, simulated, reference)
     assert words == ("left the reference" if margin < 0 else "failed")
 
 
@@ -168,5 +168,7 @@ def test_falls(body, depth, falls, clearance, g1, reference):
     down = jnp.asarray([0.0, 0.0, -lower])
     pose = reference._replace(root_pos=reference.root_pos + down, body_pos=reference.body_pos + down)
     robot = dataclasses.replace(g1, contact_bodies=np.asarray(may))
-    assert bool(jax.jit(terminations.make(robot, TerminationSettings(pose=False), GLOBAL))(pose, pose)) == falls
-    assert terminations.reason(robot, TerminationSettings(), GLOBAL, pose, pose) == ("fell" if falls else "failed")
+    assert bool(jax.jit(terminations.make(robot, TerminationSettings(pose=False), GLOBAL, plane))(pose, pose)) == falls
+    assert terminations.reason(robot, TerminationSettings(), GLOBAL, plane, pose, pose) == (
+        "fell" if falls else "failed"
+    )

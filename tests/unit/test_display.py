@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from mimicjax.run.display import Display, figures
+from mimicjax.run.display import Display, Extent, figures
 from mimicjax.text import duration, short
 
 ROW = {"Test_Return": 30.0, "Test_Episode_Length": 60.0, "Body_Pos_Err": 0.0512, "Train_Episode_Length": 50.0}
@@ -22,9 +22,9 @@ class Clock:
         return self.now
 
 
-def make(*budget, bar=False, **start):
+def make(*budget, bar=False, start=None):
     clock, stream = Clock(), io.StringIO()
-    return Display(*budget, stream=stream, bar=bar, clock=clock, **start), clock, stream
+    return Display(Extent(*budget), start, stream=stream, bar=bar, clock=clock), clock, stream
 
 
 def test_plain_lines_come_with_log_rows_only():
@@ -88,7 +88,7 @@ def test_a_budget_draws_a_bar_and_a_narrow_terminal_shows_less(monkeypatch):
             display.update(samples, 0.8, 10, LIVE, logged=False)
         live = screen(stream.getvalue())[-1]
     assert "━" in live and "1M/4M | 20k/s | 2 min left | train: episode 74 steps, error 0.051 m" in live
-    assert display.progress and display.progress.tasks[0].completed == 0.25
+    assert display.bar.share == 0.25
 
 
 def test_figures_of_tests_and_of_training_are_not_mixed():
@@ -98,14 +98,14 @@ def test_figures_of_tests_and_of_training_are_not_mixed():
 
 
 def test_an_unknown_speed_is_said_to_be_unknown():
-    display, clock, stream = make(None, None, 1)
+    display, clock, stream = make(0, 0.0, 1)
     clock.now += 20
     display.update(4096, 0.3, 1, {**ROW, "Samples_Per_Second": math.nan})  # one iteration, which was compiled meanwhile
     assert "iteration 1 | 4.1k samples | 0.3 min | -/s | 0 s left | test: " in stream.getvalue()
 
 
 def test_a_stream_that_is_no_terminal_gets_lines():
-    assert Display(stream=io.StringIO()).progress is None
+    assert not Display(stream=io.StringIO()).bar.shown
 
 
 @pytest.mark.parametrize(
@@ -114,14 +114,14 @@ def test_a_stream_that_is_no_terminal_gets_lines():
         ((), None, None),
         ((0, 0.0, 0), None, None),
         ((1000,), 0.5, 60.0),
-        ((None, 10), 0.6, 120.0),
-        ((None, None, 50), 0.8, 15.0),
+        ((0, 10), 0.6, 120.0),
+        ((0, 0, 50), 0.8, 15.0),
         ((1000, 10, 50), 0.8, 15.0),  # the iterations end first
     ],
 )
 @pytest.mark.parametrize("bar", [True, False])
 def test_budgets(budget, fraction, left, bar):
-    display, clock, _ = make(*budget, bar=bar, samples=0, minutes=4.0, iteration=0)
+    display, clock, _ = make(*budget, bar=bar, start=Extent(0, 4.0, 0))
     with display:
         clock.now += 60
         display.update(500, 6.0, 40, {})
@@ -130,7 +130,7 @@ def test_budgets(budget, fraction, left, bar):
 
 
 def test_a_resumed_run_counts_its_own_time():
-    display, clock, _ = make(4000, samples=2000)
+    display, clock, _ = make(4000, start=Extent(samples=2000))
     clock.now += 5
     display.update(2500, 0.5, 3)
     assert math.isnan(display.rate)  # it may have compiled

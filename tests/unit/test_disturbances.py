@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 import pytest
+from conftest import scene_g1
 from scipy import stats
 
 from mimicjax import rotation
 from mimicjax.config.push import CurriculumSettings, PushSettings
-from mimicjax.config.settings import EngineSettings, EnvSettings
-from mimicjax.engine import scene
+from mimicjax.config.settings import EnvSettings
 from mimicjax.env import disturbances, push_profiles
 from mimicjax.errors import UserError
 from mimicjax.robot import kinematics
@@ -33,7 +33,7 @@ def push(**given) -> PushSettings:
 
 def run(robot, profiles: dict[str, PushSettings], steps: int, done=None, count: int = COUNT, envs: int = 1, quiet=0.0):
     """[steps,B] PushStates: before each of `steps` control steps in the start pose. done: [steps] at their ends."""
-    made = disturbances.make(robot, profiles, DT, envs, observe=True, quiet=quiet)
+    made = disturbances.make(robot, scene_g1().layout, profiles, DT, envs, observe=True, quiet=quiet)
     assert made is not None
     pose = kinematics.pose_of(robot, jnp.asarray(robot.start_qpos), jnp.zeros(robot.nv))
 
@@ -51,9 +51,7 @@ def run(robot, profiles: dict[str, PushSettings], steps: int, done=None, count: 
 
 @functools.cache
 def model() -> mujoco.MjModel:
-    from conftest import robot_g1
-
-    return scene.build(robot_g1(), EngineSettings())
+    return scene_g1().model
 
 
 @pytest.mark.parametrize("shape,area", [("constant", 1.0), ("half_sine", 2 / np.pi)])
@@ -91,7 +89,7 @@ def test_times_between_pushes(g1):
     ],
 )
 def test_sizes_follow_their_distribution(g1, name, law):
-    profile = push_profiles.check(g1, "p", push(force=[20.0, 100.0], distribution=name))
+    profile = push_profiles.check(g1, scene_g1().layout, "p", push(force=[20.0, 100.0], distribution=name))
     _, pulse = jax.jit(jax.vmap(lambda k: push_profiles.draw(profile, k)))(jax.random.split(jax.random.key(1), 2000))
     force = np.asarray(pulse.force[:, 0], np.float64)
     assert stats.kstest(np.linalg.norm(force, axis=-1), law.cdf).pvalue > 0.01
@@ -110,7 +108,7 @@ def test_axes_and_bodies(g1):
     np.testing.assert_allclose(np.abs(pulse.torque), np.tile([0.0, 0.0, 1.0], (1000, 1)), atol=1e-6)
     np.testing.assert_array_equal(np.unique(pulse.place), np.arange(len(g1.wrench_bodies)))
     box = push(force=[1.0, 1.0], force_axes=[10.0, 20.0, 0.0], direction="box")
-    _, drawn = jax.vmap(lambda k: push_profiles.draw(push_profiles.check(g1, "p", box), k))(
+    _, drawn = jax.vmap(lambda k: push_profiles.draw(push_profiles.check(g1, scene_g1().layout, "p", box), k))(
         jax.random.split(jax.random.key(1), 1000)
     )
     sides = np.asarray(drawn.force[:, 0])
@@ -125,7 +123,9 @@ def test_frame_and_offset_are_mujocos(g1, frame):
     settings = push(
         bodies=["left_elbow_link"], force=[40.0, 60.0], torque=[1.0, 2.0], frame=frame, offset=[0.1, 0.2, 0.3]
     )
-    made = disturbances.make(robot, {"p": push(**{**vars(settings), "sustained": True})}, DT, 1, observe=False)
+    made = disturbances.make(
+        robot, scene_g1().layout, {"p": push(**{**vars(settings), "sustained": True})}, DT, 1, observe=False
+    )
     random = np.random.default_rng(0)
     qpos = robot.start_qpos + 0.3 * random.normal(size=robot.nq).astype(np.float32)
     qpos[3:7] /= np.linalg.norm(qpos[3:7])
@@ -155,7 +155,7 @@ def test_root_velocities_are_mujocos(g1):
         bodies=[], velocity=[0.5, 0.5, 0.2], angular_velocity=[0.52, 0.52, 0.78], velocity_magnitude=[0.1, 2.0],
         interval=[0.0, 0.01], duration=[0.0, 0.0],
     )  # fmt: skip
-    made = disturbances.make(g1, {"p": settings}, DT, 1, observe=True)
+    made = disturbances.make(g1, scene_g1().layout, {"p": settings}, DT, 1, observe=True)
     random = np.random.default_rng(1)
     qpos = np.array(g1.start_qpos, np.float32)
     qpos[3:7] = rotation.normalize(jnp.asarray(random.normal(size=4), jnp.float32))
@@ -306,7 +306,7 @@ def test_quiet_environments(g1):
 def test_the_critic_knows_the_wrench_the_levels_and_whether_there_are_any(g1):
     curriculum = CurriculumSettings(by="samples", begin=0.25, samples=1e9)
     profiles = {"p": push(force=[30.0, 30.0], sustained=True, curriculum=curriculum), "q": push(payload=[1.0, 2.0])}
-    made = disturbances.make(g1, profiles, DT, 1, observe=True, quiet=0.5)
+    made = disturbances.make(g1, scene_g1().layout, profiles, DT, 1, observe=True, quiet=0.5)
     assert made is not None
     states, _ = run(g1, profiles, 1, quiet=0.5)
     seen = np.asarray(jax.vmap(made.observe)(jax.tree.map(lambda x: x[0], states)))
@@ -315,7 +315,7 @@ def test_the_critic_knows_the_wrench_the_levels_and_whether_there_are_any(g1):
     np.testing.assert_allclose(seen[:, :-3], wrench, rtol=1e-6)
     np.testing.assert_array_equal(seen[pushed, -3:], [[0.25, 1.0, 1.0]] * pushed.sum())
     assert not seen[~pushed].any() and seen[pushed, :-3].any(axis=1).all()
-    blind = disturbances.make(g1, profiles, DT, 1, observe=False, quiet=0.5)
+    blind = disturbances.make(g1, scene_g1().layout, profiles, DT, 1, observe=False, quiet=0.5)
     assert blind is not None and blind.observe(jax.tree.map(lambda x: x[0, 0], states)).shape == (0,)
 
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import scene_g1
 
 from mimicjax.config.settings import (
     ActionSettings,
@@ -62,7 +63,7 @@ def physics_at(robot, clips, clip, time, shift):
 
 @pytest.fixture(scope="module")
 def env(g1):
-    return environment.make(g1, EnvSettings(), 30)
+    return environment.make(g1, scene_g1().layout, EnvSettings(), 30)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +159,7 @@ def test_neighbours_do_not_notice(run, ran, columns):
 
 def ended(g1, clips, columns, settings):
     """What `Env.after` gives of every case, in an environment of its own: (EnvState, Step, Start)."""
-    env = environment.make(g1, settings, 30)
+    env = environment.make(g1, scene_g1().layout, settings, 30)
     clip, start, steps, shift = columns
 
     @jax.jit
@@ -195,7 +196,7 @@ def test_what_failed_starts_again(g1, clips, columns):
 
 def test_actions_lead_the_reference_by_a_step(g1, clips):
     settings = EnvSettings(action=ActionSettings(mode="reference"), random_start=False)
-    env = environment.make(g1, settings, 30)
+    env = environment.make(g1, scene_g1().layout, settings, 30)
     keys = jax.random.split(jax.random.key(0), 2)
     clip, start = env.draw(clips, keys)
     np.testing.assert_array_equal(start, [0, 0])
@@ -215,7 +216,9 @@ def test_actions_lead_the_reference_by_a_step(g1, clips):
 
 def test_unknown_reward_names_the_nearest(g1):
     with pytest.raises(UserError, match="key_pos"):
-        environment.make(g1, dataclasses.replace(EnvSettings(), rewards={"key_poss": RewardSettings(1.0)}), 30)
+        environment.make(
+            g1, scene_g1().layout, dataclasses.replace(EnvSettings(), rewards={"key_poss": RewardSettings(1.0)}), 30
+        )
 
 
 def test_physics_is_all_that_the_engine_gives(env, clips):

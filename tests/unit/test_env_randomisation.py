@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import scene_g1
 
 from mimicjax import config
 from mimicjax.config.randomize import SensorSettings, StartSettings
@@ -181,7 +182,7 @@ def stand(physics, ctrl, wrench, variant):
 @functools.cache
 def programs(g1, randomize: str, count: int):
     """(begin, control step) of `count` environments, compiled; randomize: a name in SETTINGS."""
-    env = environment.make(g1, ENV, 30, None, SETTINGS[randomize], S)
+    env = environment.make(g1, scene_g1().layout, ENV, 30, None, SETTINGS[randomize], S)
     engine = Engine("stand", engine_state.init, stand, engine_state.write)
 
     def begin(clips):

@@ -6,13 +6,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+from conftest import scene_g1
 
 from mimicjax import config
 from mimicjax.config.push import PushSettings
 from mimicjax.config.settings import RunSettings
+from mimicjax.engine import scene
 from mimicjax.env import disturbances, push_profiles
 from mimicjax.errors import UserError
-from mimicjax.robot.bodies import with_wrench_bodies
 
 DT = 1 / 30
 TORSO = "torso_link"
@@ -24,10 +25,11 @@ def push(**given) -> PushSettings:
 
 def test_bodies_beyond_the_robots_own_come_after_them(g1):
     profiles = {"p": push(bodies=["pelvis", TORSO], force=[1.0, 2.0])}
-    wider = with_wrench_bodies(g1, push_profiles.pushed_bodies(g1, profiles))
-    np.testing.assert_array_equal(wider.wrench_bodies, [*g1.wrench_bodies, 0])
-    assert with_wrench_bodies(g1, [int(g1.wrench_bodies[3])]) is g1
-    assert disturbances.make(wider, profiles, DT, 1, observe=False) is not None
+    wider = push_profiles.wrench_bodies(g1, profiles)
+    np.testing.assert_array_equal(wider, [*g1.wrench_bodies, 0])
+    np.testing.assert_array_equal(push_profiles.wrench_bodies(g1, {"p": push(force=[1.0, 2.0])}), g1.wrench_bodies)
+    layout = scene.with_wrench_bodies(scene_g1(), wider).layout
+    assert disturbances.make(g1, layout, profiles, DT, 1, observe=False) is not None
 
 
 WRONG = {
@@ -56,15 +58,15 @@ def test_mistakes_name_their_key(g1, case):
     given, words = WRONG[case]
     with pytest.raises(UserError, match=r"disturb\.profiles\.p") as caught:
         settings = config.load(RunSettings, None, {"disturb.profiles": {"p": given}})
-        push_profiles.pushed_bodies(g1, settings.disturb.profiles)
-        disturbances.make(g1, settings.disturb.profiles, DT, 1, observe=False)
+        push_profiles.wrench_bodies(g1, settings.disturb.profiles)
+        disturbances.make(g1, scene_g1().layout, settings.disturb.profiles, DT, 1, observe=False)
     assert caught.match(words) and "\n" not in str(caught.value)
 
 
 def test_massless_bodies_are_refused(g1, monkeypatch):
     monkeypatch.setattr("mimicjax.robot.bodies.massless", lambda robot: {"head_link"})
     with pytest.raises(UserError, match="head_link has no mass"):
-        push_profiles.check(g1, "p", push(bodies=["head_link"], torque=[1.0, 2.0]))
+        push_profiles.check(g1, scene_g1().layout, "p", push(bodies=["head_link"], torque=[1.0, 2.0]))
 
 
 def test_shipped_profiles_load_and_are_no_runs(g1):
@@ -73,6 +75,6 @@ def test_shipped_profiles_load_and_are_no_runs(g1):
     assert not set(names) & set(config.available())
     for name in names:
         profiles = config.load(RunSettings, name).disturb.profiles
-        assert profiles and disturbances.make(g1, profiles, DT, 1, observe=False) is not None, name
+        assert profiles and disturbances.make(g1, scene_g1().layout, profiles, DT, 1, observe=False) is not None, name
     found = config.load(RunSettings, "disturb/beyondmimic").disturb.profiles["beyondmimic"]
     assert (found.velocity, found.angular_velocity, found.interval) == ([0.5, 0.5, 0.2], [0.52, 0.52, 0.78], [1.0, 3.0])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mimicjax.config.settings import EngineSettings
-from mimicjax.engine import scene
+from mimicjax.engine import contacts, scene
 from mimicjax.errors import UserError
 from mimicjax.types import BALL, HINGE, Robot
 
@@ -79,7 +79,7 @@ def make_robot(folder, ground: str = "") -> Robot:
 
 def test_control_is_the_target_of_a_limited_pd_drive_per_dof(tmp_path):
     """Torque of dof d = clip(kp (target - position) - kd velocity, limit); a ball's position is its exponential map."""
-    model = scene.build(make_robot(tmp_path), SETTINGS)
+    model = scene.build(make_robot(tmp_path), SETTINGS).model
     data = mujoco.MjData(model)
     position = np.array([0.2, -0.1, 0.05, 0.3])
     angle = np.linalg.norm(position[:3])
@@ -96,7 +96,7 @@ def test_control_is_the_target_of_a_limited_pd_drive_per_dof(tmp_path):
 
 
 def test_only_the_drives_act_on_joints(tmp_path):
-    model = scene.build(make_robot(tmp_path), SETTINGS)
+    model = scene.build(make_robot(tmp_path), SETTINGS).model
     data = mujoco.MjData(model)
     data.qpos[11], data.qvel[6:] = 0.5, 3.0
     mujoco.mj_forward(model, data)
@@ -104,11 +104,11 @@ def test_only_the_drives_act_on_joints(tmp_path):
     assert (model.nu, model.nsensor, model.nkey) == (4, 0, 0)
     np.testing.assert_array_equal(model.dof_armature[6:], [0.01, 0.01, 0.01, 0.02])
     np.testing.assert_array_equal(model.dof_frictionloss[6:], [0.1, 0.1, 0.1, 0.2])
-    slick = scene.build(make_robot(tmp_path), dataclasses.replace(SETTINGS, frictionloss=False))
+    slick = scene.build(make_robot(tmp_path), dataclasses.replace(SETTINGS, frictionloss=False)).model
     assert not slick.dof_frictionloss.any()
 
 
-def contacts(model: mujoco.MjModel, height: float) -> set[tuple[str, str]]:
+def touching(model: mujoco.MjModel, height: float) -> set[tuple[str, str]]:
     data = mujoco.MjData(model)
     data.qpos[2] = height
     mujoco.mj_forward(model, data)
@@ -118,13 +118,13 @@ def contacts(model: mujoco.MjModel, height: float) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("ground", ["", '<geom name="floor" type="plane" size="1 1 1" friction=".2" condim="1"/>'])
 def test_shapes_meet_the_floor_and_each_other_only_if_asked(tmp_path, ground):
     robot = make_robot(tmp_path, ground)
-    model = scene.build(robot, SETTINGS)
-    assert contacts(model, 5.0) == set()
-    assert contacts(model, 0.09) == {("floor", "trunk")}  # the skin, lower still, is only to look at
+    model = scene.build(robot, SETTINGS).model
+    assert touching(model, 5.0) == set()
+    assert touching(model, 0.09) == {("floor", "trunk")}  # the skin, lower still, is only to look at
     floor = model.geom("floor")
     assert floor.condim[0] == 3 and floor.friction[0] == 1.0
-    meeting = scene.build(robot, dataclasses.replace(SETTINGS, self_collision=True))
-    assert contacts(meeting, 5.0) == {("hand", "trunk")}  # arm and trunk are parent and child
+    meeting = scene.build(robot, dataclasses.replace(SETTINGS, self_collision=True)).model
+    assert touching(meeting, 5.0) == {("hand", "trunk")}  # arm and trunk are parent and child
 
 
 def test_named_pairs_are_the_contacts_that_masks_give(tmp_path, monkeypatch):
@@ -134,10 +134,10 @@ def test_named_pairs_are_the_contacts_that_masks_give(tmp_path, monkeypatch):
     robot = make_robot(tmp_path, ground)
     text = robot.xml.read_text().replace('<geom name="arm"', '<geom friction="1.5 .1 .1"')
     robot.xml.write_text(text.replace("</worldbody>", own))
-    named = scene.build(robot, SETTINGS)
+    named = scene.build(robot, SETTINGS).model
     with monkeypatch.context() as context:
-        context.setattr(scene, "_pairs", lambda spec: None)
-        masks = scene.build(robot, SETTINGS)
+        context.setattr(contacts, "_pairs", lambda spec, own: None)
+        masks = scene.build(robot, SETTINGS).model
     assert (named.npair, masks.npair) == (3, 1)
     ours, theirs = falls(named), falls(masks)
     assert {shape for geoms, _ in ours for shape in geoms.ravel()} == {0, 1, 3, 4}  # all but the skin
@@ -166,21 +166,21 @@ def falls(model: mujoco.MjModel) -> list[tuple[np.ndarray, np.ndarray]]:
 ])  # fmt: skip
 def test_masks_stay_where_pairs_would_change_contacts(tmp_path, old, new):
     robot = make_robot(tmp_path)
-    assert scene.build(robot, SETTINGS).npair == 3
+    assert scene.build(robot, SETTINGS).model.npair == 3
     robot.xml.write_text(robot.xml.read_text().replace(old, new))
-    model = scene.build(robot, SETTINGS)
-    assert model.npair == 0 and contacts(model, 0.09) == {("floor", "trunk")}
+    model = scene.build(robot, SETTINGS).model
+    assert model.npair == 0 and touching(model, 0.09) == {("floor", "trunk")}
 
 
 def test_robots_without_light_floor_or_sky_get_them(tmp_path, g1):
     """The small robot brings none of them, the G1 all; names that are taken are left alone."""
     floor = '<geom name="squares" type="plane" size="0 0 1"/><light name="lamp" pos="0 0 3" diffuse="1 0 0"/>'
     for ground, lamps in (("", 1), (floor, 1)):
-        made = scene.build(make_robot(tmp_path, ground), EngineSettings())
+        made = scene.build(make_robot(tmp_path, ground), EngineSettings()).model
         plane = int(np.flatnonzero(made.geom_type == mujoco.mjtGeom.mjGEOM_PLANE)[0])
         assert made.nlight == lamps and made.ntex == 2 and made.geom_matid[plane] >= 0
         np.testing.assert_allclose(made.light_diffuse[0], [1, 0, 0] if ground else [0.6, 0.6, 0.58], rtol=1e-6)
-    own, made = mujoco.MjModel.from_xml_path(str(g1.xml)), scene.build(g1, EngineSettings())
+    own, made = mujoco.MjModel.from_xml_path(str(g1.xml)), scene.build(g1, EngineSettings()).model
     assert (own.nlight, own.ntex, own.nmat) == (made.nlight, made.ntex, made.nmat)
     np.testing.assert_array_equal(own.vis.headlight.ambient, made.vis.headlight.ambient)
 
@@ -197,7 +197,7 @@ def test_options_come_from_settings(tmp_path):
         jacobian="sparse",
         impratio=2.0,
     )
-    option = scene.build(make_robot(tmp_path), settings).opt
+    option = scene.build(make_robot(tmp_path), settings).model.opt
     assert option.timestep == 1 / 200 and (option.iterations, option.ls_iterations, option.impratio) == (7, 9, 2.0)
     assert option.integrator == mujoco.mjtIntegrator.mjINT_EULER and option.solver == mujoco.mjtSolver.mjSOL_CG
     assert option.cone == mujoco.mjtCone.mjCONE_ELLIPTIC and option.jacobian == mujoco.mjtJacobian.mjJAC_SPARSE
@@ -206,9 +206,10 @@ def test_options_come_from_settings(tmp_path):
 
 def test_wrench_bodies_are_found_by_name(tmp_path):
     robot = make_robot(tmp_path)
-    model = scene.build(robot, SETTINGS)
-    ids = scene.body_ids(model, robot, robot.wrench_bodies)
-    assert [model.body(int(body)).name for body in ids] == ["hand", "trunk"]
+    built = scene.build(robot, SETTINGS)
+    assert [built.model.body(int(body)).name for body in built.layout.wrench_ids] == ["hand", "trunk"]
+    other = scene.with_wrench_bodies(built, [1]).layout
+    assert [built.model.body(int(body)).name for body in other.wrench_ids] == ["arm"] and other.nq == 12
 
 
 def test_what_does_not_fit_is_said(tmp_path):

@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 import pytest
+from conftest import scene_g1
 
 from mimicjax import build, config
 from mimicjax.config.settings import ObservationSettings, RunSettings
+from mimicjax.engine import scene
 from mimicjax.env import disturbances, observations
 from mimicjax.env.observations import View
 from mimicjax.errors import UserError
@@ -90,7 +92,9 @@ def test_wrenches_in_the_mirror(g1):
     wrench, want = np.zeros((2, len(slots), 6), np.float32)
     wrench[left], want[right] = [1, 2, 3, 4, 5, 6], [1, -2, 3, -4, 5, -6]
     rest = np.asarray([0.5, 0.25, 1.0])  # two levels, and that there are pushes
-    found = reflected(disturbances.reflection(g1, 2, True), np.concatenate([wrench.reshape(-1), rest]))
+    found = reflected(
+        disturbances.reflection(g1, scene_g1().layout, 2, True), np.concatenate([wrench.reshape(-1), rest])
+    )
     np.testing.assert_array_equal(found, np.concatenate([want.reshape(-1), rest]))
 
 
@@ -133,6 +137,6 @@ def test_what_has_no_mirror_image(g1):
     bent[g1.joint_names.index("left_knee_joint")] = [0.6, 0.8, 0.0]
     with pytest.raises(UserError, match="knee_joint and (left|right)_knee_joint are not mirror images"):
         symmetry.dofs(dataclasses.replace(g1, joint_axis=bent))
-    lone = dataclasses.replace(g1, wrench_bodies=np.asarray([g1.body_names.index("left_elbow_link")]))
+    lone = scene.with_wrench_bodies(scene_g1(), [g1.body_names.index("left_elbow_link")]).layout
     with pytest.raises(UserError, match="left_elbow_link is among the .*, right_elbow_link is not"):
-        disturbances.reflection(lone, 1, True)
+        disturbances.reflection(g1, lone, 1, True)

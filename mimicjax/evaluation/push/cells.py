@@ -72,10 +72,10 @@ def vector(direction: str) -> np.ndarray:
 
 def expand(sweep: SweepSettings, robot: Robot, source: str) -> list[Cell]:
     """All cells in the order of the profile, none twice. Raises UserError for a body that cannot be pushed so."""
-    found: dict[Cell, None] = {}
+    cells: dict[Cell, None] = {}
     for name, group in sweep.pushes.items():
         place = f"{source}: pushes.{name}"
-        directions = [each for given in group.directions for each in GROUPS.get(given, (given,))]
+        directions = [each for name in group.directions for each in GROUPS.get(name, (name,))]
         pushed = [d for d in directions if d not in GROUPS["torques"]]
         turned = [d for d in directions if d in GROUPS["torques"]]
         if pushed and not (group.impulses or group.forces):
@@ -90,21 +90,21 @@ def expand(sweep: SweepSettings, robot: Robot, source: str) -> list[Cell]:
                     f"{place}: torque on {body}, which is fixed to {welded}: that is a torque on {welded}, so name it instead"
                 )
             for direction in pushed + ([] if welded else turned):
-                found |= dict.fromkeys(_levels(group, body, direction))
-    return list(found)
+                cells |= dict.fromkeys(_levels(group, body, direction))
+    return list(cells)
 
 
 def _bodies(group: PushGroup, robot: Robot, place: str) -> list[str]:
     default = [robot.body_names[body] for body in robot.wrench_bodies]
-    found: list[str] = []
+    names: list[str] = []
     for name in group.bodies:
         if name in ("all", "first") and not default:
             raise UserError(f"{place}.bodies: {name}: robot {robot.name} names no wrench_bodies; give names of bodies")
         if name not in ("all", "first", *robot.body_names):
             hint = nearest(name, robot.body_names)
             raise UserError(f"{place}.bodies: unknown body {name}{hint}; bodies: {', '.join(robot.body_names)}")
-        found += {"all": default, "first": default[:1]}.get(name, [name])
-    return list(dict.fromkeys(found))
+        names += {"all": default, "first": default[:1]}.get(name, [name])
+    return list(dict.fromkeys(names))
 
 
 def _welded(robot: Robot, body: str) -> str | None:
@@ -148,8 +148,11 @@ def plan(
     wrench = np.concatenate([[vector(c.direction) * c.level / (c.duration or 1.0) for c in cells], none])
     steps = np.array([FOREVER if c.duration is None else c.duration / dt for c in cells] + [0.0])
     body = np.array([bodies.index(c.body) for c in cells] + [0])
-    made = Plan(
-        clip[phase], start[phase], body[cell].astype(np.int32), wrench[cell].astype(np.float32),
-        steps[cell].astype(np.float32),
-    )  # fmt: skip
-    return made, SweepRows(cell, phase)
+    episodes = Plan(
+        clip=clip[phase],
+        start=start[phase],
+        body=body[cell].astype(np.int32),
+        wrench=wrench[cell].astype(np.float32),
+        steps=steps[cell].astype(np.float32),
+    )
+    return episodes, SweepRows(cell, phase)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Container, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mimicjax.errors import UserError
+from mimicjax.draw import figure
 from mimicjax.evaluation.push.cells import HEADINGS
 from mimicjax.evaluation.push.fit import Fit
 from mimicjax.evaluation.push.report import ALL_HEADINGS, Key, Sweep
-from mimicjax.files import replace_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ORDER = (*HEADINGS, "up", "down", "roll+", "roll-", "pitch+", "pitch-", "yaw+", "yaw-")
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart by colour-blind people too
@@ -25,36 +27,22 @@ Grid = tuple[list[str], list[float], np.ndarray, np.ndarray | None]
 def draw(out: Path, stem: str, sweeps: Sequence[Sweep]) -> list[Path]:
     """Draw a heat map for every body and the polar plots; gives the files, each written whole or not at all."""
     bodies = list(dict.fromkeys(cell["body"] for cell in sweeps[0].cells))
-    made = {f"{stem}-heat-{body}.png": heat(sweeps, body) for body in bodies}
-    made |= {
-        f"{stem}-polar{'' if unit == 'N s' else '-sustained'}.png": found
-        for unit in ("N s", "N") if (found := polar(sweeps, unit)) is not None
-    }  # fmt: skip
-    paths = []
-    for name, figure in made.items():
-        try:
-            replace_file(out / name, lambda half, figure=figure: figure.savefig(half, dpi=110))
-        except OSError as problem:
-            raise UserError(f"{out / name}: cannot be written: {problem.strerror or problem}") from problem
-        paths.append(out / name)
-    return paths
+    sheets = {f"{stem}-heat-{body}.png": heat(sweeps, body) for body in bodies}
+    for unit, ending in (("N s", ""), ("N", "-sustained")):
+        rings = polar(sweeps, unit)
+        if rings is not None:
+            sheets[f"{stem}-polar{ending}.png"] = rings
+    for name, sheet in sheets.items():
+        figure.write(sheet, out / name, dpi=110)
+    return [out / name for name in sheets]
 
 
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # no pyplot: it would choose a window system
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _fold(title: str, figure: Any) -> str:
+def _fold(title: str, sheet: Figure) -> str:
     """A title in lines that are no wider than the figure."""
-    return textwrap.fill(title, int(11 * figure.get_figwidth()))
+    return textwrap.fill(title, int(11 * sheet.get_figwidth()))
 
 
-def heat(sweeps: Sequence[Sweep], body: str) -> Any:
+def heat(sweeps: Sequence[Sweep], body: str) -> Figure:
     """Survival of pushes on a body: directions down, levels across; a column a duration, a row a run (and the difference)."""
     cells = [cell for cell in sweeps[0].cells if cell["body"] == body]
     panels = sorted({_panel(cell) for cell in cells}, key=lambda p: (p[0], p[1] is None, p[1] or 0.0))
@@ -63,8 +51,8 @@ def heat(sweeps: Sequence[Sweep], body: str) -> Any:
     down = len(sweeps) if len(sweeps) == 1 else 3
     tall = {kind: max(len(_grid(sweeps[0], body, p)[0]) for p in panels if p[0] == kind) for kind in kinds}
     heights = [0.4 * tall[kind] + 1.0 for kind in kinds for _ in range(down)]
-    figure = _figure(max(5.5, 4.4 * across + 0.6), sum(heights) + 0.5)
-    axes = figure.subplots(len(heights), across, squeeze=False, height_ratios=heights)
+    sheet = figure.make(max(5.5, 4.4 * across + 0.6), sum(heights) + 0.5)
+    axes = sheet.subplots(len(heights), across, squeeze=False, height_ratios=heights)
     for axis in axes.flat:
         axis.set_visible(False)
     for k, kind in enumerate(kinds):
@@ -75,18 +63,18 @@ def heat(sweeps: Sequence[Sweep], body: str) -> Any:
             if down > 1:
                 gap = *grids[0][:2], grids[1][2] - grids[0][2], None
                 _map(axes[k * down + 2, column], gap, panel, "second − first", True)
-    _scales(figure, axes, down > 1)
+    _scales(sheet, axes, down > 1)
     name = f"{sweeps[0].label}, {body}" if len(sweeps) == 1 else body
     about = f"survival in %, 95 % interval; {cells[0]['episodes']} episodes a cell"
-    figure.suptitle(f"{_fold(name, figure)}\n{about}", fontsize=11)
-    return figure
+    sheet.suptitle(f"{_fold(name, sheet)}\n{about}", fontsize=11)
+    return sheet
 
 
 def _panel(cell: dict[str, Any]) -> Panel:
     return cell["kind"], cell["duration"], cell["unit"]
 
 
-def _scales(figure: Any, axes: Any, gap: bool) -> None:
+def _scales(sheet: Figure, axes: Any, gap: bool) -> None:
     """The colour scales: of survival, and of the difference of two runs."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
@@ -94,18 +82,18 @@ def _scales(figure: Any, axes: Any, gap: bool) -> None:
     size: dict[str, Any] = {"shrink": 0.9, "aspect": 30, "pad": 0.01}
     bars = [("viridis", 0, "survival, %")] + ([("PuOr", -100, "difference, % points")] if gap else [])
     for name, low, label in bars:
-        bar = figure.colorbar(ScalarMappable(Normalize(low, 100), name), ax=axes, **size)
+        bar = sheet.colorbar(ScalarMappable(Normalize(low, 100), name), ax=axes, **size)
         bar.set_label(label, fontsize=8)
         bar.ax.tick_params(labelsize=7)
 
 
 def _grid(sweep: Sweep, body: str, panel: Panel) -> Grid:
     """Directions, levels, survival [directions, levels] and its interval [2, directions, levels] in %; NaN: no episode."""
-    mine = [cell for cell in sweep.cells if cell["body"] == body and _panel(cell) == panel]
-    directions = [name for name in ORDER if any(cell["direction"] == name for cell in mine)]
-    levels = sorted({cell["level"] for cell in mine})
+    cells = [cell for cell in sweep.cells if cell["body"] == body and _panel(cell) == panel]
+    directions = [name for name in ORDER if any(cell["direction"] == name for cell in cells)]
+    levels = sorted({cell["level"] for cell in cells})
     grid = np.full((3, len(directions), len(levels)), np.nan)
-    for cell in mine:
+    for cell in cells:
         place = directions.index(cell["direction"]), levels.index(cell["level"])
         for layer, name in enumerate(("value", "low", "high")):
             value = cell["survival"][name]
@@ -138,7 +126,7 @@ def _map(axis: Any, grid: Grid, panel: Panel, label: str, gap: bool) -> None:
     axis.set_title(f"{label + ': ' if label else ''}{how}", fontsize=9)
 
 
-def polar(sweeps: Sequence[Sweep], unit: str) -> Any | None:
+def polar(sweeps: Sequence[Sweep], unit: str) -> Figure | None:
     """The level of horizontal pushes that half survive, around the robot seen from above; a panel for every body.
 
     Bands are 95 % intervals; hollow triangles: more than the highest level tried. None if there is nothing to draw.
@@ -149,8 +137,8 @@ def polar(sweeps: Sequence[Sweep], unit: str) -> Any | None:
         return None
     across = min(4, len(bodies))
     down = -(-len(bodies) // across)
-    figure = _figure(max(6.0, 3.9 * across), 4.3 * down + 0.7)
-    grid = figure.subplots(down, across, squeeze=False, subplot_kw={"projection": "polar"})
+    sheet = figure.make(max(6.0, 3.9 * across), 4.3 * down + 0.7)
+    grid = sheet.subplots(down, across, squeeze=False, subplot_kw={"projection": "polar"})
     durations = sorted({k.duration or 0.0 for k in keys})
     for axis, body in zip(grid.flat, bodies, strict=False):
         for s, sweep in enumerate(sweeps):
@@ -164,14 +152,14 @@ def polar(sweeps: Sequence[Sweep], unit: str) -> Any | None:
     for axis in grid.flat[len(bodies) :]:
         axis.set_visible(False)
     handles, labels = grid.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3 if len(sweeps) == 1 else 2, fontsize=8)
+    sheet.legend(handles, labels, loc="outside lower center", ncols=3 if len(sweeps) == 1 else 2, fontsize=8)
     what = "impulse" if unit == "N s" else "steady force"
     name = f"{sweeps[0].label}: " if len(sweeps) == 1 else ""
     few = len({(k.body, k.direction) for k in keys}) < len(HEADINGS) * len(bodies)
     note = "\nonly the named directions were measured; lines between them guide the eye" if few else ""
-    title = _fold(f"{name}{what} that half survive, {unit}", figure)
-    figure.suptitle(f"{title}\nby where it drives the robot; band: 95 %{note}", fontsize=10)
-    return figure
+    title = _fold(f"{name}{what} that half survive, {unit}", sheet)
+    sheet.suptitle(f"{title}\nby where it drives the robot; band: 95 %{note}", fontsize=10)
+    return sheet
 
 
 def _label(sweep: Sweep, duration: float, runs: int, unit: str) -> str:
@@ -192,16 +180,16 @@ def _compass(axis: Any, body: str, unit: str, measured: Container[str]) -> None:
 
 def _ring(axis: Any, sweep: Sweep, keys: Sequence[Key], label: str, colour: str, style: str) -> None:
     """One closed line with its band; directions in the order of HEADINGS."""
-    found = {k.direction: sweep.fits[k] for k in keys if k in sweep.fits and k.direction != ALL_HEADINGS}
-    names = [name for name in HEADINGS if name in found]
+    fits = {k.direction: sweep.fits[k] for k in keys if k in sweep.fits and k.direction != ALL_HEADINGS}
+    names = [name for name in HEADINGS if name in fits]
     if not names:
         return
     angle = np.array([np.pi / 4 * HEADINGS.index(name) for name in names])
-    value, low, high = np.array([_radii(found[name]) for name in names]).T
+    value, low, high = np.array([_radii(fits[name]) for name in names]).T
     ring = [*range(len(names)), 0] if len(names) > 2 else list(range(len(names)))
     axis.plot(angle[ring], value[ring], style, color=colour, marker="o", markersize=3, linewidth=1.4, label=label)
     axis.fill_between(angle[ring], low[ring], high[ring], color=colour, alpha=0.15, linewidth=0)
-    beyond = np.array([found[name].at[0.5].beyond == "above" for name in names])
+    beyond = np.array([fits[name].at[0.5].beyond == "above" for name in names])
     axis.plot(angle[beyond], value[beyond], "^", color=colour, markerfacecolor="white", markersize=7)
 
 

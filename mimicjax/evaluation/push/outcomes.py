@@ -1,9 +1,10 @@
-"""From the curves of a sweep to what became of every episode; all in numpy. Definitions are in docs/robustness.md."""
+"""From the curves of a sweep to what became of every episode; in numpy. Definitions are in docs/robustness.md."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from mimicjax.evaluation.push.cells import FOREVER, Plan, SweepRows
@@ -28,6 +29,10 @@ class Outcomes(NamedTuple):
     tilt: np.ndarray  # [E] rad, largest from the onset on, up to a fall
     torque: np.ndarray  # [E] N m, likewise, largest of all joints
     load: np.ndarray  # [E], likewise, largest share of a joint's limit
+
+    def rows(self, which: np.ndarray) -> Outcomes:
+        """Only the episodes of a mask [E] or of indices."""
+        return jax.tree.map(lambda values: values[which], self)
 
 
 def _mean(values: np.ndarray, which: np.ndarray) -> np.ndarray:
@@ -54,14 +59,14 @@ def recovery_time(error: np.ndarray, unpushed: np.ndarray, onset: int, end: np.n
         return np.full(error.shape[1], np.inf)
     row = np.arange(rows)[:, None]
     excess = np.where(row >= onset, error / np.maximum(unpushed, 1e-9), -np.inf)  # NaN where nothing is known
-    calm = ~(np.max(excess, axis=0) > RECOVERED)
+    never_above = ~(np.max(excess, axis=0) > RECOVERED)
     below = np.cumsum(np.concatenate([np.zeros((1, error.shape[1]), int), excess <= RECOVERED]), axis=0)
     steady = below[hold:] - below[:-hold] == hold  # [T-hold+1,E]: row i begins a stretch that is below throughout
     time = dt * (row[: rows - hold + 1] + 1.0)
     steady &= (time > end - 1e-6) & (row[: rows - hold + 1] > np.argmax(excess, axis=0))
     first = np.argmax(steady, axis=0)
     back = np.where(steady.any(0), np.maximum(time[first, 0] - end, 0.0), np.inf)
-    return np.where(np.isnan(excess).any(0), np.nan, np.where(calm, 0.0, back))
+    return np.where(np.isnan(excess).any(0), np.nan, np.where(never_above, 0.0, back))
 
 
 def judge(curves: Curves, plan: Plan, episodes: SweepRows, onset: int, dt: float) -> Outcomes:
@@ -78,12 +83,18 @@ def judge(curves: Curves, plan: Plan, episodes: SweepRows, onset: int, dt: float
     back = recovery_time(error, same, onset, (onset + plan.steps) * dt, dt)
     pushed = episodes.cell >= 0
     return Outcomes(
-        stood, survived, survived & (away <= SUCCESS),
-        _mean(error, push & stood), _mean(same, push & stood), _mean(error, after), _mean(same, after),
-        np.where(survived & pushed & (plan.steps < FOREVER), back, np.nan),
-        _largest(curves.tilt, watched & stood), _largest(curves.torque, watched & stood),
-        _largest(curves.load, watched & stood),
-    )  # fmt: skip
+        stood=stood,
+        survived=survived,
+        success=survived & (away <= SUCCESS),
+        push_error=_mean(error, push & stood),
+        push_error_unpushed=_mean(same, push & stood),
+        after_error=_mean(error, after),
+        after_error_unpushed=_mean(same, after),
+        recovery=np.where(survived & pushed & (plan.steps < FOREVER), back, np.nan),
+        tilt=_largest(curves.tilt, watched & stood),
+        torque=_largest(curves.torque, watched & stood),
+        load=_largest(curves.load, watched & stood),
+    )
 
 
 def unpushed(curves: Curves, episodes: SweepRows) -> np.ndarray:

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, Literal
 
 from mimicjax import config
-from mimicjax.config.settings import key
+from mimicjax.config.key import key
 from mimicjax.errors import UserError, nearest
 
 Heading = Literal["forward", "forward_left", "left", "back_left", "back", "back_right", "right", "forward_right"]
@@ -74,16 +74,16 @@ PROFILES: dict[str, dict[str, Any]] = {
 def load(name: str) -> SweepSettings:
     """The profile of that name, or the one in a file that ends in .yaml or .yml. Raises UserError."""
     if name.endswith((".yaml", ".yml")):
-        found = config.load(SweepSettings, name)
+        sweep = config.load(SweepSettings, name)
     elif name in PROFILES:
-        found = config.from_dict(SweepSettings, PROFILES[name], f"profile {name}")
+        sweep = config.from_dict(SweepSettings, PROFILES[name], f"profile {name}")
     else:
         raise UserError(
             f"--push-sweep {name}: no such profile{nearest(name, PROFILES)}; there are: {', '.join(PROFILES)}, "
             "or give a .yaml file"
         )
-    _check(found, name)
-    return found
+    _check(sweep, name)
+    return sweep
 
 
 def _check(sweep: SweepSettings, source: str) -> None:

@@ -1,24 +1,19 @@
-"""A push sweep in figures: a row for every cell, a threshold for every body and direction, files, a line to quote."""
+"""A push sweep in figures: a row for every cell, a threshold for every body and direction, a line to quote."""
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mimicjax.errors import UserError
 from mimicjax.evaluation import metrics
+from mimicjax.evaluation.output import number, plain
 from mimicjax.evaluation.push import fit as fitting
 from mimicjax.evaluation.push.cells import HEADINGS, Cell, SweepRows
 from mimicjax.evaluation.push.fit import Fit, Threshold
 from mimicjax.evaluation.push.outcomes import Outcomes
-from mimicjax.files import replace_text
 
 FORMAT_VERSION = 1
 ALL_HEADINGS = "headings"  # a threshold over all of HEADINGS together
@@ -48,13 +43,14 @@ class Sweep(NamedTuple):
     fits: dict[Key, Fit]
 
 
-def summarise(label: str, cells: Sequence[Cell], episodes: SweepRows, found: Outcomes, seed: int) -> Sweep:
+def summarise(label: str, cells: Sequence[Cell], episodes: SweepRows, outcomes: Outcomes, seed: int) -> Sweep:
     """All figures of a sweep."""
     order = np.argsort(episodes.cell, kind="stable")
     begin = np.searchsorted(episodes.cell[order], np.arange(-1, len(cells) + 1))
     groups = [order[a:b] for a, b in zip(begin, begin[1:], strict=False)]
-    rows = [{**_about(cell), **_figures(found, rows)} for cell, rows in zip(cells, groups[1:], strict=True)]
-    return Sweep(label, rows, _unpushed(found, groups[0]), _fits(cells, rows, seed))
+    pushed = [outcomes.rows(group) for group in groups[1:]]
+    rows = [{**_about(cell), **_figures(group)} for cell, group in zip(cells, pushed, strict=True)]
+    return Sweep(label, rows, _unpushed(outcomes.rows(groups[0])), _fits(cells, rows, seed))
 
 
 def _about(cell: Cell) -> dict[str, Any]:
@@ -64,46 +60,42 @@ def _about(cell: Cell) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _figures(found: Outcomes, rows: np.ndarray) -> dict[str, Any]:
-    """Figures of a cell's episodes; shares are of those that stood at the onset."""
-    mine = Outcomes(*(values[rows] for values in found))
-    stood = mine.stood
-    out: dict[str, Any] = {"episodes": len(rows), "stood": int(stood.sum()), "survived": int(mine.survived.sum())}
-    out["survival"] = _estimate(metrics.share(mine.survived[stood]))
-    out["clip_success"] = _estimate(metrics.share(mine.success[stood]))
-    for name, unit in UNITS.items():
-        values = getattr(mine, name)
+def _figures(outcomes: Outcomes) -> dict[str, Any]:
+    """Figures of a cell's episodes."""
+    out = _survival(outcomes)
+    for name in UNITS:
         if name == "recovery":
-            known = values[~np.isnan(values)]
+            known = outcomes.recovery[~np.isnan(outcomes.recovery)]
             out["recovered"] = int(np.isfinite(known).sum())
-            out[name] = _number(np.median(known)) if len(known) else None  # None too if most did not recover in time
+            out[name] = number(np.median(known)) if len(known) else None  # None too if most did not recover in time
         else:
-            known = values[np.isfinite(values)] * SCALES.get(unit, 1.0)
-            out[name] = _number(known.mean()) if len(known) else None
+            out[name] = _mean(outcomes, name)
     return out
 
 
-def _unpushed(found: Outcomes, rows: np.ndarray) -> dict[str, Any]:
+def _unpushed(outcomes: Outcomes) -> dict[str, Any]:
     """The price of robustness: how the policy does when nobody pushes it, over the same steps of the same episodes."""
-    mine = Outcomes(*(values[rows] for values in found))
-    stood = mine.stood
-    out: dict[str, Any] = {"episodes": len(rows), "stood": int(stood.sum()), "survived": int(mine.survived.sum())}
-    out["survival"] = _estimate(metrics.share(mine.survived[stood]))
-    out["clip_success"] = _estimate(metrics.share(mine.success[stood]))
-    errors = 1e3 * mine.after_error[np.isfinite(mine.after_error)]
-    out["body_error"] = _estimate(metrics.ratio(errors, np.ones(len(errors))))
-    for name, unit in (("tilt", "deg"), ("torque", "N m"), ("load", "")):
-        known = getattr(mine, name)[np.isfinite(getattr(mine, name))] * SCALES.get(unit, 1.0)
-        out[name] = _number(known.mean()) if len(known) else None
-    return out
+    errors = 1e3 * outcomes.after_error[np.isfinite(outcomes.after_error)]
+    body_error = plain(metrics.ratio(errors, np.ones(len(errors))))
+    means = {name: _mean(outcomes, name) for name in ("tilt", "torque", "load")}
+    return {**_survival(outcomes), "body_error": body_error, **means}
 
 
-def _estimate(estimate: metrics.Estimate) -> dict[str, float | None]:
-    return {"value": _number(estimate.value), "low": _number(estimate.low), "high": _number(estimate.high)}
+def _survival(outcomes: Outcomes) -> dict[str, Any]:
+    """Who stood and who survived; shares are of those that stood at the onset."""
+    stood = outcomes.stood
+    return {
+        "episodes": len(stood), "stood": int(stood.sum()), "survived": int(outcomes.survived.sum()),
+        "survival": plain(metrics.share(outcomes.survived[stood])),
+        "clip_success": plain(metrics.share(outcomes.success[stood])),
+    }  # fmt: skip
 
 
-def _number(value: Any) -> float | None:
-    return float(f"{float(value):.6g}") if value is not None and np.isfinite(value) else None
+def _mean(outcomes: Outcomes, name: str) -> float | None:
+    """Mean over the episodes in which a figure has a meaning, in the unit of UNITS; None without any."""
+    values = getattr(outcomes, name)
+    known = values[np.isfinite(values)] * SCALES.get(UNITS[name], 1.0)
+    return number(known.mean()) if len(known) else None
 
 
 def _fits(cells: Sequence[Cell], rows: Sequence[Mapping[str, Any]], seed: int) -> dict[Key, Fit]:
@@ -117,9 +109,9 @@ def _fits(cells: Sequence[Cell], rows: Sequence[Mapping[str, Any]], seed: int) -
     for key, levels in counts.items():
         order = sorted(levels)
         episodes, survived = np.stack([levels[level] for level in order]).T
-        made = fitting.fit(np.array(order), episodes, survived, seed)
-        if made:
-            out[key] = made
+        fit = fitting.fit(np.array(order), episodes, survived, seed)
+        if fit:
+            out[key] = fit
     return out
 
 
@@ -132,9 +124,10 @@ def thresholds(sweep: Sweep) -> list[dict[str, Any]]:
     return rows
 
 
-def _plain(found: Threshold) -> dict[str, Any]:
+def _plain(threshold: Threshold) -> dict[str, Any]:
     return {
-        "value": _number(found.value), "low": _number(found.low), "high": _number(found.high), "beyond": found.beyond
+        "value": number(threshold.value), "low": number(threshold.low), "high": number(threshold.high),
+        "beyond": threshold.beyond,
     }  # fmt: skip
 
 
@@ -145,27 +138,27 @@ def comparison(first: Sweep, second: Sweep) -> list[dict[str, Any]]:
         row: dict[str, Any] = dict(key._asdict())
         for share in fitting.SHARES:
             a, b = first.fits[key], second.fits[key]
-            found = fitting.ratio(a, b, share)
+            ratio = fitting.ratio(a, b, share)
             values = a.at[share].value, b.at[share].value
             gap = None if values[0] is None or values[1] is None else values[1] - values[0]
             row[f"survive_{100 * share:.0f}"] = {
-                "first": _number(values[0]), "second": _number(values[1]), "difference": _number(gap),
-                "ratio": _plain(found) if found else None,
+                "first": number(values[0]), "second": number(values[1]), "difference": number(gap),
+                "ratio": _plain(ratio) if ratio else None,
             }  # fmt: skip
         rows.append(row)
     return rows
 
 
-def text(found: Threshold | None, fit: Fit, unit: str) -> str:
+def text(threshold: Threshold | None, fit: Fit, unit: str) -> str:
     """'38 N s [35, 41]', or that the threshold lies beyond the levels tried."""
-    if found is None:
+    if threshold is None:
         return "-"
-    if found.value is None:
-        edge = fit.levels[-1] if found.beyond == "above" else fit.levels[0]
-        return f"{'more' if found.beyond == 'above' else 'less'} than {edge:g} {unit}"
-    low = f"{found.low:.3g}" if found.low is not None else f"<{fit.levels[0]:g}"
-    high = f"{found.high:.3g}" if found.high is not None else f">{fit.levels[-1]:g}"
-    return f"{found.value:.3g} {unit} [{low}, {high}]"
+    if threshold.value is None:
+        edge = fit.levels[-1] if threshold.beyond == "above" else fit.levels[0]
+        return f"{'more' if threshold.beyond == 'above' else 'less'} than {edge:g} {unit}"
+    low = f"{threshold.low:.3g}" if threshold.low is not None else f"<{fit.levels[0]:g}"
+    high = f"{threshold.high:.3g}" if threshold.high is not None else f">{fit.levels[-1]:g}"
+    return f"{threshold.value:.3g} {unit} [{low}, {high}]"
 
 
 def quote(sweep: Sweep) -> str:
@@ -201,39 +194,30 @@ def data(facts: Mapping[str, Any], about: Mapping[str, Any], sweeps: Sequence[Sw
     return out | ({"comparison": comparison(*sweeps)} if len(sweeps) == 2 else {})
 
 
-def write(out: Path, stem: str, found: Mapping[str, Any], sweeps: Sequence[Sweep]) -> list[Path]:
-    """Write out/stem.json and out/stem.csv, each whole or not at all. Raises UserError."""
-    paths = [out / f"{stem}.json", out / f"{stem}.csv"]
-    try:
-        replace_text(paths[0], json.dumps(found, indent=1, allow_nan=False, default=float) + "\n")
-        replace_text(paths[1], table(sweeps))
-    except OSError as problem:
-        raise UserError(f"{out}: cannot be written: {problem.strerror or problem}") from problem
-    return paths
-
-
-def table(sweeps: Sequence[Sweep]) -> str:
-    """CSV: a row for every cell of every run; with two, how much more of it the second survives."""
-    first = {tuple(c[k] for k in ("body", "direction", "duration", "level")): c for c in sweeps[0].cells}
-    rows = []
+def rows(sweeps: Sequence[Sweep]) -> list[dict[str, Any]]:
+    """A row for every cell of every run; with two, how much more of it the second survives."""
+    first = {_push(cell): cell["survival"]["value"] for cell in sweeps[0].cells}
+    out = []
     for sweep in sweeps:
         for cell in sweep.cells:
-            row: dict[str, Any] = {"run": sweep.label}
-            for name, value in cell.items():
-                nested = isinstance(value, dict)
-                row |= (
-                    {f"{name}{'' if k == 'value' else '_' + k}": v for k, v in value.items()}
-                    if nested
-                    else {name: value}
-                )
+            row = {"run": sweep.label, **_flat(cell)}
             row["duration"] = "sustained" if cell["duration"] is None else cell["duration"]
             if len(sweeps) == 2:
-                other = first[tuple(cell[k] for k in ("body", "direction", "duration", "level"))]
-                values = cell["survival"]["value"], other["survival"]["value"]
-                row["survival_more_than_first"] = None if None in values else _number(values[0] - values[1])
-            rows.append(row)
-    made = io.StringIO()
-    writer = csv.DictWriter(made, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return made.getvalue()
+                shares = cell["survival"]["value"], first[_push(cell)]
+                row["survival_more_than_first"] = None if None in shares else number(shares[0] - shares[1])
+            out.append(row)
+    return out
+
+
+def _push(cell: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What tells cells apart."""
+    return tuple(cell[name] for name in ("body", "direction", "duration", "level"))
+
+
+def _flat(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """A cell with a column for a figure's value and one for each end of its interval."""
+    columns: dict[str, Any] = {}
+    for name, value in cell.items():
+        parts = value if isinstance(value, Mapping) else {"value": value}
+        columns |= {name if part == "value" else f"{name}_{part}": x for part, x in parts.items()}
+    return columns

@@ -11,16 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import rotation
-from mimicjax.config.settings import LearnSettings
 from mimicjax.env import terminations
-from mimicjax.env.env import Env
+from mimicjax.env.view import Scope, View
+from mimicjax.evaluation.episodes import Player
 from mimicjax.evaluation.push.cells import Plan
-from mimicjax.learn import actor_critic
-from mimicjax.learn.actor_critic import ActorCritic
+from mimicjax.learn.sockets import Agent
 from mimicjax.motion.reference import Motion, poses_at
 from mimicjax.robot import kinematics
-from mimicjax.run import rollout
-from mimicjax.types import Array, Engine, EnvState, Pose, Robot
+from mimicjax.run.rollout import Actors
+from mimicjax.types import RUNNING, Array, EnvState, Pose, Robot
+from mimicjax.world import World
 
 CHUNK = 5  # control steps of one call of the program: often enough for a progress bar, seldom enough to cost nothing
 WARP_BYTES = 400_000  # of an environment in mjx-warp, which allocates outside the compiled program
@@ -43,8 +43,7 @@ class Curves(NamedTuple):
 class Carry(NamedTuple):
     """Between two calls of the program."""
 
-    env: EnvState
-    obs: Any
+    actors: Actors
     heading: Array  # [B,4] the robot's heading at the onset
     step: Array  # [] int32
 
@@ -52,8 +51,8 @@ class Carry(NamedTuple):
 class Program(NamedTuple):
     """A sweep's two compiled functions, for B episodes."""
 
-    begin: Callable[[Motion, Any, Plan], Carry]  # (motion, keys [B], plan)
-    advance: Callable[[ActorCritic, Motion, Plan, Carry], tuple[Carry, Curves]]  # CHUNK control steps
+    begin: Callable[[Motion, Plan], Carry]
+    advance: Callable[[Agent, Motion, Plan, Carry], tuple[Carry, Curves]]  # CHUNK control steps
     bytes: int  # of memory that it takes, as far as the compiler knows
 
 
@@ -67,67 +66,76 @@ def wrench_at(plan: Plan, heading: Array, step: Array, onset: int, bodies: int) 
     """[B,W,6] N, N m in the world during control step `step`; the last step of a push takes the share that is left of it."""
     share = jnp.where(step >= onset, jnp.clip(plan.steps - (step - onset), 0.0, 1.0), 0.0)
     turned = rotation.rotate(heading[:, None], jnp.reshape(plan.wrench, (-1, 2, 3))).reshape(-1, 6)
-    mine = jax.nn.one_hot(plan.body, bodies)
-    return mine[:, :, None] * (share[:, None] * turned)[:, None]
+    pushed = jax.nn.one_hot(plan.body, bodies)
+    return pushed[:, :, None] * (share[:, None] * turned)[:, None]
 
 
-def _seen(robot: Robot, fall: terminations.Failure, before: EnvState, after: EnvState, ctrl: Array, reference: Pose):
+def _seen(
+    scope: Scope, fall: terminations.Failure, before: EnvState, after: EnvState, ctrl: Array, reference: Pose
+) -> Curves:
     """One environment after a control step -> Curves of scalars."""
-    pose = kinematics.pose_of(robot, after.physics.qpos, after.physics.qvel)
-    old = kinematics.pose_of(robot, before.physics.qpos, before.physics.qvel)
+    robot, layout = scope.robot, scope.layout
+    old, pose = (
+        kinematics.pose_of(robot, *layout.of_robot(state.physics.qpos, state.physics.qvel)) for state in (before, after)
+    )
     targets = ctrl.reshape(-1, robot.num_dofs)  # of every substep, or one for all
     torque = jnp.maximum(jnp.abs(joint_torque(robot, targets[0], old)), jnp.abs(joint_torque(robot, targets[-1], pose)))
     up = rotation.rotate(pose.root_quat, jnp.asarray([0.0, 0.0, 1.0]))[2]
     return Curves(
-        fall(pose, reference) | after.physics.unstable,
-        terminations.tracking_errors(pose, reference)["Body_Pos_Err"],
-        jnp.mean(jnp.linalg.norm(reference.body_pos - pose.body_pos, axis=-1)),
-        jnp.arccos(jnp.clip(up, -1.0, 1.0)), jnp.max(torque),
-        jnp.max(torque / np.maximum(robot.torque_limit, 1e-9)),
-    )  # fmt: skip
+        fallen=fall(View.of(pose, reference)) | after.physics.unstable,
+        body_error=terminations.tracking_errors(pose, reference)["Body_Pos_Err"],
+        global_error=jnp.mean(jnp.linalg.norm(reference.body_pos - pose.body_pos, axis=-1)),
+        tilt=jnp.arccos(jnp.clip(up, -1.0, 1.0)),
+        torque=jnp.max(torque),
+        load=jnp.max(torque / np.maximum(robot.torque_limit, 1e-9)),
+    )
 
 
-def step_of(robot: Robot, env: Env, engine: Engine, learn: LearnSettings, bodies: int, onset: int) -> Callable:
+def step_of(world: World, player: Player, onset: int) -> Callable:
     """The function (agent, motion, plan, carry) -> (carry, Curves [B]): one control step in which nobody begins anew."""
-    fall = terminations.fall(robot)
+    env, scope, bodies = player.env, world.scope, len(world.scene.layout.wrench_bodies)
+    fall = terminations.fall(scope)
 
-    def one(agent: ActorCritic, motion: Motion, plan: Plan, carry: Carry) -> tuple[Carry, Curves]:
-        heading = jnp.where(carry.step == onset, rotation.heading_quat(carry.env.physics.qpos[:, 3:7]), carry.heading)
-        before, ctrl, _ = env.before(motion, carry.env, actor_critic.mode(agent, learn, carry.obs))
+    def pushed_step(agent: Agent, motion: Motion, plan: Plan, carry: Carry) -> tuple[Carry, Curves]:
+        actors = carry.actors
+        qpos, _ = scope.layout.of_robot(actors.env.physics.qpos, actors.env.physics.qvel)
+        heading = jnp.where(carry.step == onset, rotation.heading_quat(qpos[:, 3:7]), carry.heading)
+        before, ctrl, _ = env.before(motion, actors.env, player.action(agent, actors))
         wrench = wrench_at(plan, heading, carry.step, onset, bodies)
-        moved = before._replace(physics=engine.step(before.physics, ctrl, wrench, before.variant))
-        ended, step, _ = env.after(motion, moved)
-        # env gives those that ended a new start, which is not taken: an episode of a sweep ends with its time
-        after = ended._replace(step=before.step + 1, clip=before.clip, start=before.start)
-        reference = poses_at(robot, motion, after.clip, after.start + env.dt * after.step.astype(jnp.float32))
-        rows = jax.vmap(lambda *each: _seen(robot, fall, *each))(before, after, ctrl, reference)
-        return Carry(after, step.last_obs, heading, carry.step + 1), rows
+        physics = player.engine.step(before.physics, ctrl, wrench, before.variant)
+        after, step = env.advance(motion, before._replace(physics=physics))
+        reference = poses_at(scope.robot, motion, after.clip, after.start + env.dt * after.step.astype(jnp.float32))
+        rows = jax.vmap(lambda *each: _seen(scope, fall, *each))(before, after, ctrl, reference)
+        running = jnp.full_like(step.done, RUNNING)  # whoever fell goes on lying there
+        actors = Actors(after, step.last_obs, player.remember(actors, running))
+        return Carry(actors, heading, carry.step + 1), rows
 
-    return one
+    return pushed_step
 
 
-def program(
-    robot: Robot, env: Env, engine: Engine, learn: LearnSettings, bodies: int, onset: int,
-    agent: ActorCritic, motion: Motion, plan: Plan, seed: int,
-) -> Program:  # fmt: skip
-    """Compile a sweep for as many episodes as `plan` has. onset: the control step in which pushes begin."""
-    one = step_of(robot, env, engine, learn, bodies, onset)
+def program(world: World, player: Player, agent: Agent, plan: Plan, onset: int, seed: int) -> Program:
+    """Compile a sweep for as many episodes as `plan` has, with mode actions.
 
-    def begin(motion: Motion, keys: jax.Array, plan: Plan) -> Carry:
-        state, obs = rollout.begin(env, engine, motion, keys, jnp.asarray(plan.clip), jnp.asarray(plan.start))
-        return Carry(state, obs, jnp.tile(jnp.asarray([1.0, 0.0, 0.0, 0.0]), (len(plan.clip), 1)), jnp.int32(0))
+    world: the wrench bodies of its scene are those that the plan numbers. player: in the env of tests, on an engine of
+    that scene. onset: the control step in which pushes begin.
+    """
+    pushed_step = step_of(world, player, onset)
 
-    def advance(agent: ActorCritic, motion: Motion, plan: Plan, carry: Carry) -> tuple[Carry, Curves]:
-        return jax.lax.scan(lambda carry, _: one(agent, motion, plan, carry), carry, None, length=CHUNK)
+    def begin(motion: Motion, plan: Plan) -> Carry:
+        keys = jax.random.split(jax.random.key(seed), len(plan.clip))
+        actors = player.begin(motion, keys, jnp.asarray(plan.clip), jnp.asarray(plan.start))
+        return Carry(actors, jnp.tile(jnp.asarray([1.0, 0.0, 0.0, 0.0]), (len(plan.clip), 1)), jnp.int32(0))
+
+    def advance(agent: Agent, motion: Motion, plan: Plan, carry: Carry) -> tuple[Carry, Curves]:
+        return jax.lax.scan(lambda carry, _: pushed_step(agent, motion, plan, carry), carry, None, length=CHUNK)
 
     plan = jax.tree.map(jnp.asarray, plan)
-    keys = jax.random.split(jax.random.key(seed), len(plan.clip))
     first = jax.jit(begin)
-    carry = jax.eval_shape(first, motion, keys, plan)
-    compiled = jax.jit(advance, donate_argnums=3).lower(agent, motion, plan, carry).compile()
+    carry = jax.eval_shape(first, world.motion, plan)
+    compiled = jax.jit(advance, donate_argnums=3).lower(agent, world.motion, plan, carry).compile()
     used = compiled.memory_analysis()
     size = sum(getattr(used, f"{name}_size_in_bytes", 0) for name in ("temp", "argument", "output"))
-    outside = WARP_BYTES * len(plan.clip) if engine.name == "mjx-warp" else 0
+    outside = WARP_BYTES * len(plan.clip) if player.engine.name == "mjx-warp" else 0
     return Program(first, compiled, size + outside)
 
 
@@ -144,15 +152,15 @@ def part_of(plan: Plan, number: int, count: int) -> Plan:
 
 
 def collect(
-    made: Program, agent: ActorCritic, motion: Motion, plan: Plan, seed: int, steps: int,
+    program: Program, agent: Agent, motion: Motion, plan: Plan, steps: int,
     tell: Callable[[int], None] = lambda done: None,
 ) -> Curves:  # fmt: skip
     """Run the episodes of a plan to the end, `steps` control steps. tell: called with the control steps done so far."""
     plan = jax.tree.map(jnp.asarray, plan)
-    carry = made.begin(motion, jax.random.split(jax.random.key(seed), len(plan.clip)), plan)
+    carry = program.begin(motion, plan)
     rows: list[Curves] = []
     for done in range(0, steps, CHUNK):
-        carry, found = made.advance(agent, motion, plan, carry)
-        rows.append(jax.device_get(found))
+        carry, curves = program.advance(agent, motion, plan, carry)
+        rows.append(jax.device_get(curves))
         tell(min(done + CHUNK, steps))
     return Curves(*(np.concatenate(values)[:steps] for values in zip(*rows, strict=True)))

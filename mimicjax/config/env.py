@@ -1,0 +1,97 @@
+"""The schema of the imitation task: episodes, actions, observations, rewards, terminations (docs/terms.md)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from mimicjax.config.key import key
+
+
+@dataclasses.dataclass(frozen=True)
+class ActionSettings:
+    """How a policy's output becomes joint position targets."""
+
+    mode: Literal["absolute", "reference"] = key(
+        "absolute",
+        "absolute: target over the joint's range (MimicKit); reference: offset from the reference pose one step ahead",
+    )
+    zero_center: bool = key(True, "absolute: centre of the range at zero instead of the middle of the limits")
+    scale: float = key(1.0, "reference: radians of offset for an output of 1", above=0.0)
+    velocity_lead: float = key(
+        0.0, "reference: share of the lag kd/kp x reference velocity that is added to the target", low=0.0, high=2.0
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ObservationSettings:
+    """What actor and critic see."""
+
+    terms: list[str] = key(["character", "target"], "observation terms, in order", names="observations")
+    frame: Literal["global", "heading"] = key("global", "axes of observations (MimicKit's global_obs)")
+    root_height: bool = key(True, "include heights (MimicKit's root_height_obs)")
+    joints: Literal["rotation", "angle"] = key(
+        "rotation", "joints as 6-D rotations (MimicKit) or as coordinates (compact)"
+    )
+    target_steps: list[int] = key([1, 2, 3], "control steps ahead of the target poses (MimicKit's tar_obs_steps)")
+    phase_encoding: int = key(4, "octaves of sine and cosine of the phase (MimicKit's num_phase_encoding)", low=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class RewardSettings:
+    """One reward term: weight x exp(-scale x error)."""
+
+    weight: float = key(0.0, "weight of the term")
+    scale: float = key(1.0, "how fast the term falls with its error", low=0.0)
+
+
+def _deepmimic_rewards() -> dict[str, RewardSettings]:
+    values = {
+        "pose": (0.5, 0.25),
+        "vel": (0.1, 0.01),
+        "root_pose": (0.15, 5.0),
+        "root_vel": (0.1, 1.0),
+        "key_pos": (0.15, 10.0),
+    }
+    return {name: RewardSettings(weight, scale) for name, (weight, scale) in values.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class TerminationSettings:
+    """One way to fail before an episode's time."""
+
+    limit: float = key(
+        0.0, "fall: height m of a body that may not touch the ground; pose: distance m of a body from the reference"
+    )
+
+
+def _terminations() -> dict[str, TerminationSettings]:
+    return {"fall": TerminationSettings(), "pose": TerminationSettings(1.0)}  # MimicKit's pose_termination_dist
+
+
+@dataclasses.dataclass(frozen=True)
+class EnvSettings:
+    """The imitation task: episodes, actions, observations, rewards, terminations."""
+
+    episode_length: float = key(10.0, "seconds", above=0.0)
+    random_start: bool = key(True, "start episodes anywhere in the clip (MimicKit's rand_reset), else at its beginning")
+    retry_start: float = key(
+        0.0, "probability that an episode that failed starts again where it did", low=0.0, high=1.0
+    )
+    action: ActionSettings = key(ActionSettings, "")
+    observations: ObservationSettings = key(ObservationSettings, "")
+    rewards: dict[str, RewardSettings] = key(
+        _deepmimic_rewards(), "reward terms; null removes an inherited one", names="rewards"
+    )
+    early_termination: bool = key(True, "end failed episodes at once (MimicKit's enable_early_termination)")
+    terminations: dict[str, TerminationSettings] = key(
+        _terminations(), "ways to fail; null removes an inherited one", names="terminations"
+    )
+    enable_random_force: bool = key(False, "random forces by the four keys here; more is under disturb")
+    random_force_scale: list[float] = key(
+        [50.0, 50.0, 50.0], "largest N along each world axis, each drawn by itself", low=0.0
+    )
+    random_force_bodies: list[str] = key([], "bodies that get a force of their own, all at once; [] for all it may be")
+    random_force_probability: float = key(
+        0.02, "that forces act in a control step, whatever was in the one before", low=0.0, high=1.0
+    )

@@ -1,0 +1,48 @@
+"""What reward models ask to see of a step (MimicKit 3.4): each a maker of a function of a `View`, and a line in VIEWS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from mimicjax import rotation
+from mimicjax.env.observations import away, turn
+from mimicjax.env.view import Scope, View
+from mimicjax.types import Pose
+
+
+class Sight(NamedTuple):
+    """What a reward model sees; also of a clip, whose poses then stand in for the robot's."""
+
+    see: Callable[[View], jax.Array]  # -> [size]
+    history: int = 0  # poses it wants in View.history
+
+
+def features(scope: Scope) -> Callable[[Pose], jax.Array]:
+    """ADD's numbers of one pose, robot or reference: root, joints, all bodies, velocities."""
+    local = scope.settings.observations.frame == "heading"
+
+    def of_pose(pose: Pose) -> jax.Array:
+        place, quat, vel, spin = pose.root_pos, pose.root_quat, pose.root_vel, pose.root_ang_vel
+        bodies = pose.body_pos - pose.root_pos
+        if local:
+            back = away(quat)
+            place = place * jnp.asarray([0.0, 0.0, 1.0])
+            quat, bodies = rotation.multiply(back, quat), turn(back, bodies)
+            vel, spin = rotation.rotate(back, vel), rotation.rotate(back, spin)
+        joints = rotation.six(pose.joint_quat).reshape(-1)
+        return jnp.concatenate([place, rotation.six(quat), joints, bodies.reshape(-1), vel, spin, pose.dof_vel])
+
+    return of_pose
+
+
+def difference(scope: Scope) -> Sight:
+    """The reference's features minus the robot's: what ADD tells from nothing."""
+    of_pose = features(scope)
+    return Sight(lambda view: of_pose(view.reference) - of_pose(view.pose))
+
+
+VIEWS: dict[str, Callable[[Scope], Sight]] = {"difference": difference}

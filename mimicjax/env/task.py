@@ -1,0 +1,34 @@
+"""What the robot is asked to do beside imitating: a socket that env, scene and films ask, filled by files of env/tasks/."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import mujoco
+
+from mimicjax.env.view import Term, View
+from mimicjax.types import Array
+
+
+class Mark(NamedTuple):
+    """Something that a film shows of a task: a ball at `place`, or an arrow from there to `tip`."""
+
+    place: Array  # [3] m, world
+    tip: Array | None
+    size: float  # m, radius
+    color: tuple[float, float, float, float]
+
+
+class Task(NamedTuple):
+    """Functions for one environment. `View.task` is the state that `init` and `update` give."""
+
+    observation: Term  # actor and critic see it after what they see of the robot
+    reward: Callable[[View], Array]  # [] added to the tracking reward
+    init: Callable[[Array, View], Any]  # (random key, view at an episode's beginning) -> state
+    update: Callable[[Array, Any, View], Any]  # (random key, state, view after a control step) -> state of the next one
+    done: Callable[[View], Array] | None = None  # done code int8 []; RUNNING where the episode goes on
+    # (random key, qpos [nq], qvel [nv] of the scene on the clip) -> where an episode begins instead
+    start: Callable[[Array, Array, Array], tuple[Array, Array]] | None = None
+    furnish: Callable[[mujoco.MjSpec], None] | None = None  # adds its objects to the scene
+    draw: Callable[[Any], list[Mark]] | None = None  # what a film shows of a state

@@ -1,0 +1,51 @@
+"""The film of an episode: the first clip from its start, with mode actions."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from mimicjax.draw.video import Film
+from mimicjax.env import terminations
+from mimicjax.env.view import View
+from mimicjax.evaluation import episodes
+from mimicjax.evaluation.episodes import Player, Recording
+from mimicjax.evaluation.restored import Restored, engine_for
+from mimicjax.motion.reference import Motion, poses_at
+from mimicjax.robot.kinematics import pose_of, qpos_of
+from mimicjax.types import FAILED, Array
+from mimicjax.world import World
+
+
+def shoot(restored: Restored, seed: int) -> Film:
+    """Run the episode and give what is to be drawn of it."""
+    world = restored.world
+    layout, robot = world.scene.layout, world.robot
+
+    def reference(motion: Motion, clip: Array, time: Array) -> Array:
+        return layout.with_robot(*qpos_of(robot, poses_at(robot, motion, clip, time)))[0]
+
+    record = episodes.record(Player(world.test_env, engine_for(restored, 1), restored.policy), reference)
+    key = jax.random.key(seed)
+    recording = jax.jit(record)(restored.agent, world.motion, key, jnp.int32(0), jnp.float32(0))
+    recording = jax.device_get(recording)
+    rows = slice(0, int(recording.length) + 1)
+    return Film(
+        qpos=recording.qpos[rows],
+        reference=recording.reference[rows],
+        dt=world.test_env.dt,
+        caption=world.clips[0].name,
+        failure=_failure(world, recording),
+    )
+
+
+def _failure(world: World, recording: Recording) -> str:
+    """How the episode failed; empty if it did not."""
+    if recording.done != FAILED:
+        return ""
+    layout, last = world.scene.layout, int(recording.length)
+    still = jnp.zeros(layout.nv)
+    pose, reference = (
+        pose_of(world.robot, *layout.of_robot(qpos[last], still)) for qpos in (recording.qpos, recording.reference)
+    )
+    return terminations.reason(world.scope, View.of(pose, reference))
