@@ -27,7 +27,7 @@ from mimicjax.evaluation.episodes import Player
 from mimicjax.evaluation.restored import Restored, settings_of
 from mimicjax.learn import actor_critic, algorithms
 from mimicjax.learn.sockets import Agent, Mirror, Policy, Spec
-from mimicjax.motion import library, table
+from mimicjax.motion import library, reference
 from mimicjax.motion.datasets import load_motions
 from mimicjax.motion.reference import Motion
 from mimicjax.robot import symmetry
@@ -38,7 +38,6 @@ from mimicjax.run.loop import Training
 from mimicjax.types import Engine, Episodes, TrainState
 from mimicjax.world import World
 
-TABLE_BYTES = {"cpu": 256 << 20, "gpu": 2 << 30, "tpu": 1 << 30}  # most memory for the table of poses
 ENVS_PER_DEVICE = {"cpu": 128, "gpu": 4096, "tpu": 4096}  # docs/architecture.md says how these were found
 
 
@@ -62,10 +61,9 @@ def world(settings: RunSettings, furnish: Sequence[Furnish] = ()) -> World:
         low = max(len(cores), count - count % len(cores))
         raise UserError(f"num_envs is {count}; it must be divisible by the {len(cores)} devices, for example {low}")
     settings = dataclasses.replace(settings, num_envs=count, engine=dataclasses.replace(settings.engine, name=name))
-    packed = library.pack(robot, clips)
     dt = 1.0 / settings.engine.control_freq
-    steps = table.divisions(robot, packed, dt, TABLE_BYTES.get(kind, 1 << 30))
-    motion = table.tabulate(robot, packed, dt, steps) if steps else packed
+    motion, note = reference.prepare(robot, library.pack(robot, clips), dt, cores)
+    notes.append(note)
     there = scene.build(robot, settings.engine, push_profiles.wrench_bodies(robot, _profiles(settings)), furnish)
     scope = Scope(robot, settings.env, there.layout, dt)
     env, test_env = _environments(settings, there, scope)
@@ -210,7 +208,7 @@ def facts(of: World) -> dict[str, Any]:
             motion.update(np.ascontiguousarray(rows, np.float64).tobytes())
     return {
         "robot": of.robot.name, "robot_hash": robot.hexdigest()[:16], "motion_hash": motion.hexdigest()[:16],
-        "config": config.to_dict(of.settings),
+        "reference_rows": reference.rows_per_step(of.motion), "config": config.to_dict(of.settings),
     }  # fmt: skip
 
 

@@ -180,6 +180,7 @@ class Clips(NamedTuple):
     duration: Array  # [M] s
     loop: Array  # [M] int32
     weight: Array  # [M], sums to 1
+    cumulative: Array  # [M], sums of the weights up to a clip and with it; clips are drawn from these
     loop_offset: Array  # [M,3] m, root displacement of one loop, z = 0
 
 

@@ -84,6 +84,12 @@ def restore(training: Training, folder: Path) -> tuple[TrainState, dict[str, Any
         raise UserError(f"{folder}: was trained with other settings (there -> here): {'; '.join(differ[:5])}")
     if facts["motion_hash"] != training.facts["motion_hash"]:
         raise UserError(f"{folder}: the motion {training.settings.motion} was changed since the run began")
+    rows = facts.get("reference_rows"), training.facts["reference_rows"]
+    if rows[0] != rows[1]:
+        raise UserError(
+            f"{folder}: was trained with {rows[0]} reference rows per control step, and this machine's memory allows "
+            f"{rows[1]}; resume it on one with as much memory"
+        )
     return checkpoint.restore(folder, training.place(training.first()), training.facts)
 
 

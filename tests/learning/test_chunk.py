@@ -35,7 +35,7 @@ def made(g1, clips):
     few = EnvSettings(observations=ObservationSettings(target_steps=[1]))  # compiles faster
     settings = RunSettings(num_envs=ENVS, engine=EngineSettings(name="native"), env=few, learn=learn)
     env = environment.make(g1, scene_g1().layout, settings.env, settings.engine.control_freq)
-    motion = table.tabulate(g1, clips, env.dt, table.COARSEST)
+    motion = table.tabulate(g1, clips, env.dt, 1)
     world = build.World(settings, g1, scene_g1(), (synthetic_clip(29),), motion, env, env, (jax.devices()[0],), ())
     parts = build.parts(world)
     run, place = devices.compiled(parts, world.devices)
