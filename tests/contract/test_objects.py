@@ -26,6 +26,8 @@ EACH, KINDS = 12, ("stands", "is hit", "far ball", "leans", "flies")
 N = EACH * len(KINDS)
 RADIUS, BALL_AT, BOX_AT = 0.11, [0.5, 0.0, 0.115], [0.0, 0.7, 0.2]
 ENGINES = ["native", pytest.param("mjx-jax", marks=pytest.mark.slow)]  # compiles for half a minute
+# as in test_engines, but for the worst row of MJX: where a capsule lies along the box's face, MuJoCo may take other points
+AFTER_1 = {"native": engines.AFTER_1["native"], "mjx": [(0.9, 5e-6, 5e-4), (1.0, 5e-3, 5e-2)]}
 EVERY_ENGINE = pytest.mark.parametrize("name", ENGINES)
 
 
@@ -116,7 +118,7 @@ def test_steps_like_mujoco(name):
         physics = compiled(name)(physics, ctrl, wrench)
         met |= set.union(*map(touching, np.asarray(physics.qpos)))
         if step == 0:
-            check_close(physics, engines.plain(begin, ctrl, wrench, 1, there().model), name, engines.AFTER_1)
+            check_close(physics, engines.plain(begin, ctrl, wrench, 1, there().model), name, AFTER_1)
     check_close(physics, engines.plain(begin, ctrl, wrench, 15, there().model), name, engines.AFTER_15)
     pairs = [("robot", "floor"), ("ball", "floor"), ("ball", "robot"), ("ball", "box"), ("robot", "box")]
     assert met == {frozenset(pair) for pair in pairs}  # the robot does not meet itself
