@@ -90,31 +90,64 @@ def test_fit_merges_statistics_and_may_do_nothing():
 # replay
 
 
+def stored(ring):
+    """The ring's numbers in the order they were stored, for samples of one number."""
+    return np.asarray(ring.rows)[..., 0].T.reshape(-1)  # [B,S] -> S rounds of B
+
+
 def test_replay_fills_then_takes_a_few():
     rows = lambda first, n: jnp.arange(first, first + n, dtype=jnp.float32)[:, None]  # noqa: E731
-    ring = replay.make(10, 1)
+    ring = replay.make(9, 2, 1)
+    assert ring.rows.shape == (2, 5, 1)  # 9 samples of 2 environments: 10
     for first in (0, 4):
         ring = replay.push(ring, KEY, rows(first, 4), 2)
-    assert int(ring.count) == 8 and sorted(np.asarray(ring.rows[:8, 0])) == list(range(8))
+    assert int(ring.count) == 8 and sorted(stored(ring)[:8]) == list(range(8))
     ring = replay.push(ring, KEY, rows(8, 4), 2)  # all of it: two rows of the first batch are overwritten
-    held = set(np.asarray(ring.rows[:, 0]).tolist())
-    assert int(ring.count) == 10 and int(ring.cursor) == 2 and {8, 9, 10, 11} <= held
+    assert int(ring.count) == 10 and int(ring.cursor) == 2 and {8, 9, 10, 11} <= set(stored(ring).tolist())
     later = replay.push(ring, KEY, rows(100, 4), 2)
-    fresh = np.asarray(later.rows[:, 0]) >= 100
-    np.testing.assert_array_equal(np.flatnonzero(fresh), [2, 3])
+    np.testing.assert_array_equal(np.flatnonzero(stored(later) >= 100), [2, 3])
     assert int(later.count) == 10 and int(later.cursor) == 4
 
 
 def test_replay_samples_only_what_is_stored():
-    ring = replay.push(replay.make(10, 1), KEY, jnp.asarray([[5.0], [6.0], [7.0]]), 1)
+    ring = replay.push(replay.make(10, 1, 1), KEY, jnp.asarray([[5.0], [6.0], [7.0]]), 1)
     drawn = np.asarray(replay.sample(ring, KEY, 300))[:, 0]
     np.testing.assert_allclose(np.bincount(drawn.astype(int), minlength=8)[5:] / 300, np.full(3, 1 / 3), atol=0.1)
     assert set(drawn.tolist()) == {5, 6, 7}
 
 
+@pytest.mark.parametrize(("before", "after"), [(4, 1), (1, 4), (4, 2)])
+def test_replay_goes_on_over_other_devices(before, after):
+    """8 environments, 3 slots; two iterations of 8 samples on some devices, two on others, until the ring is full."""
+
+    def run(ring, devices, first):
+        split = lambda x: x.reshape(devices, -1, *x.shape[1:])  # noqa: E731
+        one = lambda rows, batch: replay.push(ring._replace(rows=rows), KEY, batch, 4, devices)  # noqa: E731
+        batch = jnp.arange(first, first + 8.0)[:, None]
+        rings = jax.vmap(one)(split(ring.rows), split(batch))
+        assert len({*np.asarray(rings.count).tolist()}) == len({*np.asarray(rings.cursor).tolist()}) == 1
+        return replay.Replay(rings.rows.reshape(ring.rows.shape), rings.count[0], rings.cursor[0])
+
+    def drawn(ring, devices):
+        parts = ring.rows.reshape(devices, -1, *ring.rows.shape[1:])
+        samples = [replay.sample(ring._replace(rows=rows), KEY, 300, devices) for rows in parts]
+        return set(np.concatenate(samples)[:, 0].tolist())
+
+    ring = run(run(replay.make(24, 8, 1), before, 1), before, 11)
+    assert drawn(ring, before) == drawn(ring, after) == {*range(1, 9), *range(11, 19)}
+    ring = run(ring, after, 21)
+    assert int(ring.count) == 24 and drawn(ring, after) == {*range(1, 9), *range(11, 19), *range(21, 29)}
+    ring = run(ring, after, 31)  # full: four of these in the place of four of the oldest slot
+    assert int(ring.count) == 24 and sum(number > 30 for number in drawn(ring, after)) == 4
+    assert {*range(11, 19), *range(21, 29)} <= drawn(ring, after)
+
+
 def test_a_rollout_must_fit_the_replay_buffer():
-    with pytest.raises(UserError, match="learn.disc.buffer_size is 100"):
-        ADD.make(dataclasses.replace(SMALL, disc=DiscSettings(buffer_size=100)), 5, 8, 1)
+    """32 steps of 8 environments are 256 samples, on however many devices."""
+    for envs, devices in ((8, 1), (2, 4)):
+        with pytest.raises(UserError, match="learn.disc.buffer_size is 255; .* 256 samples .*32 x 8 environments"):
+            ADD.make(dataclasses.replace(SMALL, disc=DiscSettings(buffer_size=255)), 5, envs, devices)
+        ADD.make(dataclasses.replace(SMALL, disc=DiscSettings(buffer_size=256)), 5, envs, devices)
 
 
 # optimisers
