@@ -69,11 +69,11 @@ def _call(function: Callable[..., np.ndarray], shape: jax.ShapeDtypeStruct, pack
     """The function, run by the host on numpy arrays.
 
     On a CPU it gets XLA's own buffers. `jax.pure_callback` would copy them first, large ones in another thread of XLA's
-    pool, and wait for ever where the pool has no other.
+    pool, and wait for ever if the pool has only one thread.
     """
 
-    def in_place(_: Any, out: Any, given: Any) -> None:
-        np.asarray(out)[...] = function(given)
+    def in_place(_: Any, out: Any, inputs: Any) -> None:
+        np.asarray(out)[...] = function(inputs)
 
     direct = buffer_callback(in_place, shape, vmap_method="broadcast_all")
     copied = functools.partial(jax.pure_callback, function, shape, vmap_method="broadcast_all")
@@ -96,7 +96,12 @@ def _stepper(scene: Scene, num_envs: int, settings: EngineSettings, variants: Va
     model, layout, count = scene.model, scene.layout, substeps(settings)
     bodies = layout.wrench_ids
     lock = threading.Lock()
-    batch, running = _batch(model, max(1, num_envs), settings.threads)
+
+    def allocate(rows: int) -> tuple[Batch, np.ndarray]:
+        """A batch, and which of the randomised models each of its rows has: at first the unchanged one."""
+        return Batch(model, rows, settings.threads), np.zeros(rows, np.int64)
+
+    batch, running = allocate(max(1, num_envs))
 
     def stepper(packed: Array, controls: int = 1) -> np.ndarray:
         nonlocal batch, running
@@ -109,7 +114,7 @@ def _stepper(scene: Scene, num_envs: int, settings: EngineSettings, variants: Va
         ctrl = ctrl.reshape(rows, controls, layout.nu)
         with lock:
             if rows > batch.nsim:
-                batch, running = _batch(model, rows, settings.threads)
+                batch, running = allocate(rows)
             _dress(batch, running, variants, variant[:, 0] if variant.size else np.zeros(rows))
             _load(batch, rows, qpos, qvel, warmstart)
             _push(batch, rows, bodies, wrench.reshape(rows, len(bodies), 6))
@@ -120,13 +125,8 @@ def _stepper(scene: Scene, num_envs: int, settings: EngineSettings, variants: Va
     return stepper
 
 
-def _batch(model: mujoco.MjModel, rows: int, threads: int) -> tuple[Batch, np.ndarray]:
-    """A batch, and which of the randomised models each of its rows has: at first the model as given."""
-    return Batch(model, rows, threads), np.zeros(rows, np.int64)
-
-
 def _dress(batch: Batch, running: np.ndarray, variants: Variants, wanted: np.ndarray) -> None:
-    """Gives the first rows the models that they want, [rows]; copies only where another one was running."""
+    """Gives the first rows the randomised models `wanted` [rows]; copies only where a row has another one now."""
     if not variants:
         return
     wanted = np.clip(wanted, 0, len(next(iter(variants.values()))) - 1).astype(np.int64)

@@ -16,7 +16,7 @@ def indices(robot: Robot, names: Iterable[str], where: str) -> np.ndarray:
     bodies = []
     for name in names:
         if name == "world":
-            raise UserError(f"{where}: the world is fixed; name bodies of robot {robot.name}")
+            raise UserError(f"{where}: given 'world', but the world is fixed; allowed: {', '.join(robot.body_names)}")
         if name not in robot.body_names:
             raise unknown(where, f"body of robot {robot.name}", name, robot.body_names)
         if robot.body_names.index(name) in bodies:
