@@ -196,15 +196,9 @@ def _collect(parts: Parts) -> Callable:
     """The function (agent, motion, actors) -> (actors, what is kept of T control steps [T,B,...]), sampled actions."""
 
     def collect(agent: Agent, motion: Motion, actors: Actors) -> tuple[Actors, Any]:
+        steps, probability = parts.settings.steps_per_iter, jnp.float32(1.0)
         actors, rows, _ = rollout.collect(
-            parts.env,
-            parts.engine,
-            motion,
-            parts.policy,
-            agent,
-            actors,
-            jnp.float32(1.0),
-            parts.settings.steps_per_iter,
+            parts.env, parts.engine, motion, parts.policy, agent, actors, probability, steps
         )
         return actors, rows._replace(last_obs={}, pushed=())
 

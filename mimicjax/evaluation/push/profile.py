@@ -9,7 +9,6 @@ from mimicjax import config
 from mimicjax.config.key import key
 from mimicjax.errors import UserError, nearest
 
-Heading = Literal["forward", "forward_left", "left", "back_left", "back", "back_right", "right", "forward_right"]
 Direction = Literal[
     "headings", "vertical", "torques", "forward", "forward_left", "left", "back_left", "back", "back_right", "right",
     "forward_right", "up", "down", "roll+", "roll-", "pitch+", "pitch-", "yaw+", "yaw-",
