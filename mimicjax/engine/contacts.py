@@ -14,9 +14,9 @@ OfRobot = Callable[[mujoco.MjsGeom], bool]  # whether a geom belongs to the robo
 
 
 def floor(robot: Robot, spec: mujoco.MjSpec) -> None:
-    """Planes are at height 0 and have friction in them: contacts take the larger condim, robots often have 1.
+    """Gives every plane of the world friction: a contact takes the larger condim of its geoms, and robots often have 1.
 
-    Raises UserError for a plane at another height.
+    Raises UserError for a plane that is not at height 0.
     """
     planes = [geom for geom in spec.worldbody.geoms if geom.type == mujoco.mjtGeom.mjGEOM_PLANE]
     for plane in planes:
@@ -30,9 +30,9 @@ def floor(robot: Robot, spec: mujoco.MjSpec) -> None:
 
 
 def decide(robot: Robot, spec: mujoco.MjSpec, self_collision: bool) -> None:
-    """The robot meets ground and objects, and itself only with `self_collision`; objects meet everything.
+    """The robot collides with ground and objects, and with itself only if `self_collision`; objects collide with everything.
 
-    Shapes without bits in their masks are there to be seen. Whatever else shapes say of contacts stays as it is.
+    Geoms without any bit in their masks are only visual and stay so. All other contact parameters of geoms are kept.
     """
     of_robot = lambda geom: geom.parent.name in robot.body_names  # noqa: E731
     _masks(spec, self_collision, of_robot)

@@ -1,8 +1,8 @@
 """MuJoCo's own C engine on all cores, called from inside compiled loops.
 
-The engine is a function: state and control in, state out. It goes into a compiled program as a callback without side effects that
-touches numpy only (a jax operation inside it costs ten times the physics). Outside, values are float32; inside, MuJoCo
-computes on float64 rows, and what it computes is bit for bit a loop over `mj_step` from the rounded state.
+The engine is a function: state and control in, state out. A compiled program calls it as a callback without side effects
+that touches numpy only (a jax operation inside it costs ten times the physics). Outside, values are float32; inside, MuJoCo
+computes on float64 rows, and its result equals, bit for bit, a loop over `mj_step` from the rounded state.
 """
 
 from __future__ import annotations
@@ -116,7 +116,9 @@ def _stepper(scene: Scene, num_envs: int, settings: EngineSettings, variants: Va
             if rows > batch.nsim:
                 batch, running = allocate(rows)
             _dress(batch, running, variants, variant[:, 0] if variant.size else np.zeros(rows))
-            _load(batch, rows, qpos, qvel, warmstart)
+            # with control, wrench and model, this replaces all that an earlier call left in these rows
+            for name, values in (("qpos", qpos), ("qvel", qvel), ("qacc_warmstart", warmstart)):
+                batch.bind(name)[:rows] = values
             _push(batch, rows, bodies, wrench.reshape(rows, len(bodies), 6))
             failed = _advance(batch, rows, count, ctrl) | ~np.isfinite(ctrl).all(axis=(1, 2))
             outputs = _unload(batch, rows, failed, layout.start_qpos)
@@ -137,12 +139,6 @@ def _dress(batch: Batch, running: np.ndarray, variants: Variants, wanted: np.nda
         running[rows] = wanted[rows]
 
 
-def _load(batch: Batch, rows: int, qpos, qvel, warmstart) -> None:
-    """Writes the state into the first rows; with control, wrench and model, nothing of an earlier call survives in them."""
-    for name, values in zip(("qpos", "qvel", "qacc_warmstart"), (qpos, qvel, warmstart), strict=True):
-        batch.bind(name)[:rows] = values
-
-
 def _push(batch: Batch, rows: int, bodies: np.ndarray, wrench: np.ndarray) -> None:
     """Writes wrenches [rows,W,6]: force, then torque, at the body's centre of mass, as MuJoCo's."""
     applied = batch.bind("xfrc_applied")[:rows]
@@ -153,9 +149,9 @@ def _push(batch: Batch, rows: int, bodies: np.ndarray, wrench: np.ndarray) -> No
 def _advance(batch: Batch, rows: int, count: int, ctrl: np.ndarray) -> np.ndarray:
     """Steps the first `rows` simulations `count` times, with ctrl [rows, count, D], or [rows, 1, D] throughout.
 
-    Gives [rows] bool, those that MuJoCo gave up on. MuJoCo resets a bad simulation by itself, its warning counters too,
-    and only then counts one warning: the second reset of a row leaves the counter where the first put it. So counters
-    are zeroed before, not compared.
+    Returns [rows] bool: those that MuJoCo gave up on. MuJoCo resets a bad simulation by itself, with its warning counters,
+    and counts one warning after that; so a second reset of a row leaves its counter at the same 1 as the first. Counters
+    are therefore set to zero before every step, instead of being compared with their earlier values.
     """
     failed = np.zeros(rows, bool)
     ids = None if rows == batch.nsim else np.arange(rows, dtype=np.int32)

@@ -28,7 +28,7 @@ SPREAD = (0.5, 1.5)  # of the torque noise that is drawn at every substep, from 
 
 
 class Noise(NamedTuple):
-    """What was drawn for an episode, and what motors remember; () where it is off."""
+    """What was drawn for an episode, and the earlier targets and actions that delay and smoothing need; () where off."""
 
     zero: Any  # [D] rad, what encoders read too much
     torque: Any  # [D] N m, constant, or the half-width of what every substep draws
