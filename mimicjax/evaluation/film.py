@@ -18,7 +18,7 @@ from mimicjax.world import World
 
 
 def shoot(restored: Restored, seed: int) -> Film:
-    """Run the episode and give what is to be drawn of it."""
+    """Runs the episode and returns its film, not yet drawn."""
     world = restored.world
     layout, robot = world.scene.layout, world.robot
 

@@ -43,6 +43,7 @@ def find(folder: Path, step: int | None) -> Path:
 
 
 def damaged(path: Path, what: str) -> UserError:
+    """The error for a checkpoint that cannot be read; names the others that there are."""
     others = [str(s) for s, p in sorted(finished(path.parent).items()) if p != path]
     hint = f"; other checkpoints there: {', '.join(others)}" if others else ""
     return UserError(f"{path}: is damaged ({what}){hint}")
@@ -57,6 +58,7 @@ def free_name(folder: Path, step: int) -> Path:
 
 
 def prune(folder: Path, last: int, keep: int, keep_every: int) -> None:
+    """Delete checkpoints of steps after `last`, and all before it but the `keep` latest and multiples of `keep_every`."""
     tidy(folder)  # the same step saved before
     checkpoints = finished(folder)
     later = [step for step in checkpoints if step > last]
