@@ -46,7 +46,7 @@ def compiled(parts: Parts, devices: tuple[Device, ...]) -> tuple[Chunk, Callable
     """
     if len(devices) > 1:
         return _over(parts, devices)
-    chunk = _InTwo(parts) if parts.engine.on_host else jax.jit(iteration.chunk(parts), donate_argnums=0)
+    chunk: Any = _InTwo(parts) if parts.engine.on_host else jax.jit(iteration.chunk(parts), donate_argnums=0)
     return chunk, lambda state: jax.device_put(state, devices[0])
 
 

@@ -34,6 +34,7 @@ class Parts(NamedTuple):
     envs: int  # on this device
     devices: int
     axis: str | None  # name of the device axis, None for one device
+    bytes_per_env: dict[str, int] = {}  # "state", and "rollout" of an iteration
 
 
 class _Keys(NamedTuple):

@@ -45,6 +45,7 @@ class Training(NamedTuple):
     test: Callable[[Any, jax.Array], Episodes]  # (agent, key) -> Episodes
     motion: Any
     facts: dict[str, Any]  # stored with checkpoints: robot, its hash, config
+    notes: tuple[str, ...] = ()  # what was chosen for this machine and why, for the user
 
 
 class Clock:
@@ -93,16 +94,16 @@ def restore(training: Training, folder: Path) -> tuple[TrainState, dict[str, Any
     return checkpoint.restore(folder, training.place(training.first()), training.facts)
 
 
-def train(training: Training, out: Path, resume: bool, notes: tuple[str, ...] = ()) -> bool:
+def train(training: Training, out: Path, resume: bool) -> bool:
     """Train until the budget is used up or the user interrupts; returns whether the budget was used up.
 
     Raises UserError if another process trains in `out`.
     """
     with files.alone(out):
-        return _train(training, out, resume, notes)
+        return _train(training, out, resume)
 
 
-def _train(training: Training, out: Path, resume: bool, notes: tuple[str, ...]) -> bool:
+def _train(training: Training, out: Path, resume: bool) -> bool:
     settings, folder = training.settings, out / "checkpoints"
     facts: dict[str, Any] = {"hours": 0.0}
     if resume and checkpoint.latest(folder) is not None:
@@ -119,7 +120,7 @@ def _train(training: Training, out: Path, resume: bool, notes: tuple[str, ...]) 
         Display(budget, Extent(done * per, clock.hours() * 60, done)) as display,
         Interrupt(display.message) as interrupt,
     ):
-        for note in notes:
+        for note in training.notes:
             display.message(note)
         display.message(
             f"{'goes on' if resume else 'writes'} in {out}" + (f" at iteration {done}" if done else "; compiling")
