@@ -6,6 +6,7 @@ import dataclasses
 from typing import Literal
 
 from mimicjax.config.key import key
+from mimicjax.config.tasks import LocationSettings, SteeringSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +89,9 @@ class EnvSettings:
     terminations: dict[str, TerminationSettings] = key(
         _terminations(), "ways to fail; null removes an inherited one", names="terminations"
     )
+    task: str = key("", "what the robot is asked to do beside; empty for nothing", names="tasks")
+    location: LocationSettings = key(LocationSettings, "")
+    steering: SteeringSettings = key(SteeringSettings, "")
     disc_steps: int = key(
         10, "control steps of motion that AMP's discriminator sees (MimicKit's num_disc_obs_steps)", low=1
     )

@@ -20,6 +20,7 @@ from mimicjax.config.key import key
 from mimicjax.config.learn import DiscSettings, LearnSettings, OptimizerSettings, StdSettings
 from mimicjax.config.push import DisturbSettings
 from mimicjax.config.randomize import RandomizeSettings
+from mimicjax.config.tasks import LocationSettings, SteeringSettings
 
 __all__ = [
     "ActionSettings",
@@ -29,11 +30,13 @@ __all__ = [
     "EnvSettings",
     "KeepSettings",
     "LearnSettings",
+    "LocationSettings",
     "ObservationSettings",
     "OptimizerSettings",
     "RandomizeSettings",
     "RewardSettings",
     "RunSettings",
+    "SteeringSettings",
     "StdSettings",
     "TerminationSettings",
 ]
