@@ -21,16 +21,9 @@ from mimicjax.config.randomize import StartSettings
 from mimicjax.config.settings import RandomizeSettings, RunSettings
 
 PARTS = (
-    "root_height",
-    "root_rotation",
-    "root_velocity",
-    "root_angular_velocity",
-    "joint_angles",
-    "joint_velocities",
-    "key_bodies",
-    "target_position",
-    "target_rotation",
-)  # of the actor's observation
+    "root_height", "root_rotation", "root_velocity", "root_angular_velocity", "joint_angles", "joint_velocities",
+    "key_bodies", "target_position", "target_rotation",
+)  # fmt: skip
 MODELS = RandomizeSettings(
     friction=[0.3, 1.2], friction_each=True, base_mass=[-1.0, 3.0], base_com=[0.025, 0.05, 0.05], link_mass=[0.9, 1.1],
     armature=[1.0, 1.05], gravity=[0.05, 0.05, 0.1], kp=[0.9, 1.1], kd=[0.9, 1.1], torque_limit=[0.8, 1.0],

@@ -103,10 +103,11 @@ def _with_friction(settings: RunSettings) -> tuple[RunSettings, list[str]]:
 
 
 class Sizes(NamedTuple):
-    """How many numbers actor, critic and reward models see."""
+    """How many numbers actor, critic and reward models see, and what an environment's state takes."""
 
     blocks: dict[str, int]  # of observations
     views: dict[str, int]  # of reward models
+    state: int  # bytes
 
 
 def sizes(of: World) -> Sizes:
@@ -116,11 +117,11 @@ def sizes(of: World) -> Sizes:
         keys = jax.random.split(jax.random.key(0), 1)
         state, obs, _ = of.env.place(motion, keys, jnp.zeros(1, jnp.int32), jnp.zeros(1))
         names = [model.needs for model in algorithms.of(of.settings.learn.algorithm).reward_models]
-        return obs, {name: of.env.demonstrate(name, motion, keys) for name in names}
+        return state, obs, {name: of.env.demonstrate(name, motion, keys) for name in names}
 
-    obs, views = jax.eval_shape(probe, of.motion)
+    state, obs, views = jax.eval_shape(probe, of.motion)
     width = lambda tree: {name: array.shape[-1] for name, array in tree.items()}  # noqa: E731
-    return Sizes(width(obs), width(views))
+    return Sizes(width(obs), width(views), sum(x.size * x.dtype.itemsize for x in jax.tree.leaves((state, obs))))
 
 
 def spec(of: World) -> Spec:
@@ -150,8 +151,10 @@ def parts(of: World) -> Parts:
     settings, count = of.settings, len(of.devices)
     per_device = settings.num_envs // count
     algorithm = algorithms.of(settings.learn.algorithm)
-    views = sizes(of).views
-    models = [maker.make(settings.learn, views[maker.needs], per_device, count) for maker in algorithm.reward_models]
+    size = sizes(of)
+    models = [
+        maker.make(settings.learn, size.views[maker.needs], per_device, count) for maker in algorithm.reward_models
+    ]
     return Parts(
         env=of.env,
         engine=engine(of, per_device, True),
@@ -163,7 +166,15 @@ def parts(of: World) -> Parts:
         envs=per_device,
         devices=count,
         axis=devices.AXIS if count > 1 else None,
+        bytes_per_env={"state": size.state, "rollout": _rollout_bytes(of, size)},
     )
+
+
+def _rollout_bytes(of: World, size: Sizes) -> int:
+    """What an iteration keeps of one environment."""
+    numbers = sum(size.blocks.values()) + sum(size.views.values()) + of.robot.num_dofs
+    # and of every step log-probability, reward and end value; whether sampled, whether valid, and the done code
+    return of.settings.learn.steps_per_iter * (4 * (numbers + 3) + 3)
 
 
 def first_agent(of: World, key: jax.Array) -> Agent:
@@ -234,6 +245,14 @@ def restore(folder: Path, *, engine: str | None = None, motion: str | None = Non
     return Restored(folder, there, policy(there), agent, number, saved, tuple(notes))
 
 
+def _memory(parts: Parts) -> str:
+    """What environments take, in words."""
+    state, rollout = (parts.bytes_per_env[name] for name in ("state", "rollout"))
+    whole = (state + rollout) * parts.envs / 2**20
+    each = f"{state / 1024:.1f} KiB of state and {rollout / 1024:.1f} KiB of rollout"
+    return f"memory: {each} per environment, {whole:.0f} MiB on a device"
+
+
 def training(of: World) -> Training:
     """Everything the training loop needs; nothing is compiled yet."""
     settings, whole = of.settings, parts(of)
@@ -253,5 +272,6 @@ def training(of: World) -> Training:
         place=place,
         test=lambda agent, key: compiled_test(agent, of.motion, key),
         motion=of.motion,
-        facts=facts(of),
+        facts=facts(of) | {"bytes_per_env": whole.bytes_per_env},
+        notes=(*of.notes, _memory(whole)),
     )

@@ -207,6 +207,7 @@ class Engine(NamedTuple):
     write: Callable[
         [Physics, Array, Array, Array], Physics
     ]  # (physics, mask [B] bool, qpos, qvel): only rows of mask change
+    on_host: bool = False  # whether compiled programs call the host for it
 
 
 class EnvState(NamedTuple):
@@ -263,7 +264,7 @@ class TrainState(NamedTuple):
 
     agent: Any  # learn.sockets.Agent
     reward_models: tuple[Any, ...]  # one state for each of the algorithm's reward models
-    env: EnvState
+    env: Any  # EnvState
     obs: dict[str, Array]  # block -> [B,size], what the next action is chosen from
     memory: Any  # [B,...], the policy's own state
     iteration: Array  # [] int32

@@ -13,13 +13,19 @@ import numpy as np
 import pytest
 
 from mimicjax import rotation
-from mimicjax.config.settings import EngineSettings
+from mimicjax.config.settings import EngineSettings, EnvSettings, LearnSettings
 from mimicjax.engine import scene
+from mimicjax.engine import state as engine_state
 from mimicjax.engine.scene import Scene
+from mimicjax.env.view import Scope
+from mimicjax.learn import gaussian
+from mimicjax.learn.sockets import Gaussian, Minibatch
 from mimicjax.motion import library
 from mimicjax.robot import kinematics
 from mimicjax.robot.load import load
-from mimicjax.types import CLAMP, WRAP, Clip, Clips, Pose, Robot
+from mimicjax.types import CLAMP, WRAP, Clip, Clips, Engine, Pose, Robot
+
+DT = 1 / 30  # s, a control step
 
 
 def exponential(e: np.ndarray) -> np.ndarray:
@@ -64,9 +70,52 @@ def scene_g1() -> Scene:
     return scene.build(robot_g1(), EngineSettings())
 
 
+def scope_g1(settings: EnvSettings | None = None) -> Scope:
+    """What terms are made for: the G1 alone on a plane, 30 control steps a second."""
+    return Scope(robot_g1(), settings or EnvSettings(), scene_g1().layout, DT)
+
+
+# physics that stands still wherever it is put
+STILL = Engine("still", engine_state.init, lambda physics, ctrl, wrench, variant: physics, engine_state.write)
+
+
+def arrays(tree) -> list[np.ndarray]:
+    """The leaves of a tree on the host; of random keys their data."""
+    data = lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x  # noqa: E731
+    return [np.asarray(data(leaf)) for leaf in jax.tree.leaves(tree)]
+
+
+def assert_identical(got, want) -> None:
+    """Two trees are alike to the bit, random keys too."""
+    for a, b in zip(arrays(got), arrays(want), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @functools.cache
 def packed_g1() -> Clips:
     return library.pack(robot_g1(), [synthetic_clip(29, WRAP), synthetic_clip(29, CLAMP)])
+
+
+def minibatch_of(
+    mean, log_std=0.0, action=None, old_log_prob=None, advantage=0.0, sampled=None, axis: str | None = None, **settings
+) -> Minibatch:
+    """What losses look at, of a policy with means [n,A] and log standard deviations [A]; of the rest what a test needs.
+
+    action: the means unless said otherwise. old_log_prob: as now. sampled: all of them. settings: of LearnSettings.
+    """
+    mean = jnp.asarray(mean)
+    distribution = Gaussian(mean, jnp.broadcast_to(jnp.asarray(log_std, jnp.float32), mean.shape[-1:]))
+    action = mean if action is None else jnp.asarray(action)
+    log_prob = gaussian.log_prob(distribution, action)
+    count = len(mean)
+    return Minibatch(
+        settings=LearnSettings(**settings), policy=None, agent=None, blocks={}, memory=(),  # pyright: ignore
+        pushed=jnp.zeros(count), action=action,
+        old_log_prob=log_prob if old_log_prob is None else jnp.asarray(old_log_prob),
+        advantage=jnp.broadcast_to(jnp.asarray(advantage, jnp.float32), (count,)),
+        sampled=jnp.ones(count) if sampled is None else jnp.asarray(sampled, jnp.float32),
+        distribution=distribution, log_prob=log_prob, key=jax.random.key(0), axis=axis,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

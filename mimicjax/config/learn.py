@@ -47,7 +47,7 @@ class DiscSettings:
     reward_scale: float = key(2.0, "factor of the discriminator's reward", low=0.0)
     grad_penalty: float = key(2.0, "weight of the gradient penalty", low=0.0)
     logit_reg: float = key(0.01, "weight of the last layer's squared weights", low=0.0)
-    buffer_size: int = key(200_000, "replay capacity in samples, on each device; 0 for none", low=0)
+    buffer_size: int = key(200_000, "replay capacity in samples, over all devices; 0 for none", low=0)
     replay_samples: int = key(1000, "samples an iteration puts into a full buffer", low=1)
 
 

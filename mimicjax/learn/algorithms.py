@@ -10,6 +10,9 @@ PENALTIES = (losses.action_bound, losses.action_reg, losses.entropy_bonus)  # ea
 
 ALGORITHMS = {
     "DeepMimic": Algorithm(gaussian.make, losses.ppo, PENALTIES),  # Peng et al. 2018
+    "AMP": Algorithm(
+        gaussian.make, losses.ppo, PENALTIES, (reward_models.AMP,)
+    ),  # adversarial motion priors, Peng et al. 2021
     # adversarial differential discriminators, Zhang et al. 2025
     "ADD": Algorithm(gaussian.make, losses.ppo, PENALTIES, (reward_models.ADD,)),
 }

@@ -42,20 +42,20 @@ def make(settings: LearnSettings, size: int, envs: int, devices: int) -> Discrim
 
     Raises UserError if an iteration's samples do not fit the replay buffer.
     """
-    samples, capacity = settings.steps_per_iter * envs, settings.disc.buffer_size
+    samples, capacity = settings.steps_per_iter * envs * devices, settings.disc.buffer_size
     if 0 < capacity < samples:
         raise UserError(
             f"learn.disc.buffer_size is {capacity}; it must be 0 or hold an iteration's {samples} samples "
-            f"(learn.steps_per_iter {settings.steps_per_iter} x {envs} environments)"
+            f"(learn.steps_per_iter {settings.steps_per_iter} x {envs * devices} environments)"
         )
     net = networks.MLP(tuple(settings.disc.hidden), 1, output_scale=1.0)
     return Discriminator(settings, net, size, envs, devices)
 
 
 def init(disc: Discriminator, norm: Any, key: Array) -> DiscState:
-    """Before any training. Each device keeps a replay buffer of its own samples; the state holds all, end to end."""
+    """Before any training. The state holds the samples of all environments; each device replays those of its own."""
     params = disc.net.init(key, jnp.zeros(disc.size))
-    past = replay.make(disc.devices * disc.settings.disc.buffer_size, disc.size)
+    past = replay.make(disc.settings.disc.buffer_size, disc.devices * disc.envs, disc.size)
     return DiscState(params, optimizers.make(disc.settings.disc.optimizer).init(params), norm, past)
 
 
@@ -71,9 +71,10 @@ def logits(disc: Discriminator, params: Any, x: Array) -> Array:
     return networks.apply(disc.net, params, x)[..., 0]
 
 
-def reward(disc: Discriminator, params: Any, x: Array) -> Array:
-    """[...] for normalised inputs [...,size], before its weight."""
-    return losses.disc_reward(logits(disc, params, x), disc.settings.disc.reward_scale)
+def reward(disc: Discriminator, params: Any, views: Array, normalize: Callable[[Array], Array]) -> Array:
+    """[T,B] for what it sees [T,B,size], before its weight."""
+    judge = lambda x: losses.disc_reward(logits(disc, params, normalize(x)), disc.settings.disc.reward_scale)  # noqa: E731
+    return networks.by_rows(judge, views)
 
 
 def update(
@@ -90,13 +91,14 @@ def update(
     counts = rollout.valid.reshape(-1).astype(jnp.float32)
     past = state.past
     if settings.buffer_size:  # what exploded says nothing: it is stored as nothing
-        past = replay.push(past, push_key, counts[:, None] * samples, settings.replay_samples)
+        past = replay.push(past, push_key, counts[:, None] * samples, settings.replay_samples, disc.devices)
 
     def objective(params: Any, rows: Array, key: Array) -> tuple[Array, Statistics]:
         negative, weight = samples[rows], counts[rows]
         if settings.buffer_size:
-            negative = jnp.concatenate([negative, replay.sample(past, key, len(rows))])
-            weight = jnp.concatenate([weight, jnp.ones(len(rows))])
+            older = replay.sample(past, key, len(rows), disc.devices)
+            negative = jnp.concatenate([negative, older])
+            weight = jnp.concatenate([weight, jnp.any(older != 0.0, axis=-1)])
         return losses.discriminator(
             functools.partial(logits, disc, params), normalize(negative), weight, positives(rows),
             params["params"]["last"]["kernel"], settings.grad_penalty, settings.logit_reg, axis,

@@ -18,7 +18,7 @@ import pytest
 import test_engines as engines
 from test_engines import assert_same, check_close
 
-from mimicjax.config.settings import RandomizeSettings
+from mimicjax.config.settings import EngineSettings, RandomizeSettings
 from mimicjax.engine import choose, randomisation, scene
 from mimicjax.types import Engine, Physics
 
@@ -26,6 +26,8 @@ EACH, KINDS = 12, ("stands", "is hit", "far ball", "leans", "flies")
 N = EACH * len(KINDS)
 RADIUS, BALL_AT, BOX_AT = 0.11, [0.5, 0.0, 0.115], [0.0, 0.7, 0.2]
 ENGINES = ["native", pytest.param("mjx-jax", marks=pytest.mark.slow)]  # compiles for half a minute
+# as in test_engines, but for the worst row of MJX: where a capsule lies along the box's face, MuJoCo may take other points
+AFTER_1 = {"native": engines.AFTER_1["native"], "mjx": [(0.9, 5e-6, 5e-4), (1.0, 5e-3, 5e-2)]}
 EVERY_ENGINE = pytest.mark.parametrize("name", ENGINES)
 
 
@@ -116,7 +118,7 @@ def test_steps_like_mujoco(name):
         physics = compiled(name)(physics, ctrl, wrench)
         met |= set.union(*map(touching, np.asarray(physics.qpos)))
         if step == 0:
-            check_close(physics, engines.plain(begin, ctrl, wrench, 1, there().model), name, engines.AFTER_1)
+            check_close(physics, engines.plain(begin, ctrl, wrench, 1, there().model), name, AFTER_1)
     check_close(physics, engines.plain(begin, ctrl, wrench, 15, there().model), name, engines.AFTER_15)
     pairs = [("robot", "floor"), ("ball", "floor"), ("ball", "robot"), ("ball", "box"), ("robot", "box")]
     assert met == {frozenset(pair) for pair in pairs}  # the robot does not meet itself
@@ -173,13 +175,22 @@ def test_explosions_begin_again_with_the_ball(name):
 
 
 def test_a_ball_far_away_changes_nothing_for_the_robot():
-    """But by what the solver's tolerance is scaled with."""
-    qpos, qvel, ctrl, wrench = (values.copy() for values in inputs())
-    qpos[:, 36] += 5.0
-    rows = np.r_[0:EACH, N - EACH : N]  # away from the box too
-    physics = compiled("native")(engine("native").init(qpos, qvel), ctrl, wrench)
-    alone = engines.compiled("native")(engines.engine("native").init(qpos[:, :36], qvel[:, :35]), ctrl, wrench)
-    np.testing.assert_allclose(physics.qpos[rows, :36], alone.qpos[rows], atol=1e-6)
+    """Bit for bit, with the few iterations of training and while the ball has contacts to solve.
+
+    But for rows in which the solver stops earlier or later: its tolerance is scaled with the mean inertia of all bodies.
+    """
+    settings = EngineSettings(name="native")
+    qpos, qvel, ctrl, wrench = (values[np.r_[0:EACH, N - EACH : N]] for values in inputs())  # away from the box
+    qpos = qpos + 5.0 * np.eye(43, dtype=np.float32)[36]
+    physics = []
+    for objects, width in (([furnish], (43, 41)), ([], (36, 35))):
+        own = choose.make(scene.build(engines.robot(), settings, furnish=objects), settings, len(qpos))
+        each, step = own.init(qpos[:, : width[0]], qvel[:, : width[1]]), jax.jit(own.step)
+        for _ in range(5):
+            each = step(each, ctrl, wrench)
+        physics.append(np.asarray(each.qpos)[:, :36])
+    same = (physics[0] == physics[1]).all(axis=1)
+    assert same.mean() > 0.7, same
 
 
 def test_randomised_robots_have_the_same_objects():

@@ -18,20 +18,27 @@ import numpy as np
 from mimicjax.config.settings import DiscSettings, LearnSettings, OptimizerSettings, StdSettings
 from mimicjax.engine import state as engine_state
 from mimicjax.env.env import Env, Start
-from mimicjax.learn import actor_critic
+from mimicjax.env.view import Part
+from mimicjax.learn import acting, actor_critic
 from mimicjax.learn.algorithms import ALGORITHMS
+from mimicjax.learn.sockets import Spec
 from mimicjax.run import rollout
 from mimicjax.run.iteration import Parts, chunk
-from mimicjax.types import FAILED, RUNNING, Engine, EnvState, Step, TrainState
+from mimicjax.statistics import values as numbers
+from mimicjax.types import FAILED, RUNNING, Array, Engine, EnvState, Step, TrainState
 
 ENVS, STATES, DISCOUNT, STD = 64, 4, 0.7, 0.2
+SAMPLED = 0.25  # share of actions that are sampled; the others are the mode and teach the policy nothing
+FAR = 40.0  # states are seen as 40 + one-hot: without its normaliser every observation is clipped to the same
+FINE = 1e-3  # size of what ADD sees of an error of 1: without its normaliser it can hardly tell it from none
 FAST = OptimizerSettings(type="Adam", learning_rate=3e-3, epochs=4, batch_size=2.0)
 LEARN = LearnSettings(
     steps_per_iter=8, discount=DISCOUNT, actor_hidden=[32], critic_hidden=[32], actor=FAST, critic=FAST,
-    std=StdSettings(begin=STD),
+    std=StdSettings(begin=STD), exp_prob_beg=SAMPLED, exp_prob_end=SAMPLED,
 )  # fmt: skip
 DISC = DiscSettings(hidden=[32], optimizer=FAST, grad_penalty=0.1, buffer_size=2048)
 ADD = dataclasses.replace(LEARN, algorithm="ADD", task_reward_weight=0.0, disc_reward_weight=1.0, disc=DISC)
+SPEC = Spec({"actor": STATES}, ("actor",), ("actor",), actions=1)
 
 
 class World(NamedTuple):
@@ -67,6 +74,11 @@ def _fresh(place: World, key: jax.Array) -> jax.Array:
     return jax.nn.one_hot(state, STATES)
 
 
+def seen(states: Array) -> Array:
+    """Observations of states, one-hot [...,S]."""
+    return FAR + states
+
+
 def _env() -> Env:
     """The world as an Env: qpos is the state, one-hot, and qvel the action, by leave of the engine below."""
 
@@ -75,12 +87,14 @@ def _env() -> Env:
 
     def place(motion, keys, clip, start):
         count = len(keys)
-        seen = jax.vmap(lambda key: _fresh(motion, key))(keys)
-        begin = Start(jnp.ones(count, bool), seen, jnp.zeros((count, 1)))
-        physics = engine_state.init(begin.qpos, begin.qvel)
+        states = jax.vmap(lambda key: _fresh(motion, key))(keys)
+        begin = Start(jnp.ones(count, bool), states, jnp.zeros((count, 1)))
         whole = jnp.zeros(count, jnp.int32)
-        state = EnvState(physics, keys, whole, clip, start, jnp.zeros(count), whole, (), ())
-        return state, {"actor": seen, "critic": seen}, begin
+        state = EnvState(
+            physics=engine_state.init(begin.qpos, begin.qvel), key=keys, step=whole, clip=clip, start=start,
+            reward_sum=jnp.zeros(count), variant=whole, push=(), noise=(), history=(), task=(),
+        )  # fmt: skip
+        return state, {"actor": seen(states)}, begin
 
     def before(motion, state, action):
         return state, action, jnp.zeros((len(action), 0, 6))
@@ -91,21 +105,39 @@ def _env() -> Env:
         key, draw = jax.random.split(key)
         last = jax.nn.one_hot(motion.after[s], STATES)
         done = motion.done[s].astype(jnp.int8)
-        return key, reward, done, last, jnp.where(done == RUNNING, last, _fresh(motion, draw)), motion.best[s][None]
+        following = jnp.where(done == RUNNING, last, _fresh(motion, draw))
+        return key, reward, done, last, following, FINE * (motion.best[s] - action)
+
+    def advance(motion, state):
+        """(state if every episode goes on, step, states that follow resets [B,S])."""
+        steps = state.step + 1
+        key, reward, done, last, following, difference = jax.vmap(functools.partial(one, motion))(
+            state.key, state.physics.qpos, state.physics.qvel
+        )
+        total = state.reward_sum + reward
+        step = Step(
+            obs={"actor": seen(last)}, last_obs={"actor": seen(last)}, reward=reward, done=done,
+            views={"difference": difference}, unstable=jnp.zeros(len(done), bool), terms={"all": reward}, errors={},
+            episode_length=steps, episode_return=total, statistics={},
+        )  # fmt: skip
+        return state._replace(key=key, step=steps, reward_sum=total), step, following
 
     def after(motion, state):
-        action, steps = state.physics.qvel, state.step + 1
-        key, reward, done, last, seen, best = jax.vmap(functools.partial(one, motion))(
-            state.key, state.physics.qpos, action
-        )
-        over, total = done != RUNNING, state.reward_sum + reward
-        diagnostics = {"episode_length": steps, "episode_return": total, "unstable": jnp.zeros_like(over)}
-        obs, last_obs = {"actor": seen, "critic": seen}, {"actor": last, "critic": last}
-        step = Step(obs, last_obs, reward, done, action, best, diagnostics)
-        state = state._replace(key=key, step=jnp.where(over, 0, steps), reward_sum=jnp.where(over, 0.0, total))
-        return state, step, Start(jnp.ones_like(over), seen, jnp.zeros_like(action))
+        state, step, following = advance(motion, state)
+        over = step.done != RUNNING
+        begin = Start(jnp.ones_like(over), following, jnp.zeros_like(state.physics.qvel))
+        state = state._replace(step=jnp.where(over, 0, state.step), reward_sum=jnp.where(over, 0.0, state.reward_sum))
+        return state, step._replace(obs={"actor": seen(following)}), begin
 
-    return Env(place, draw, before, after, 1 / 30, 1)
+    def demonstrate(name, motion, keys):
+        return jnp.zeros((len(keys), 1))  # the reference is as far from itself as nothing
+
+    block = {"actor": (Part("state", STATES, lambda robot: None),)}  # pyright: ignore[reportArgumentType]
+    return Env(
+        place=place, draw=draw, before=before, after=after, advance=lambda *args: advance(*args)[:2],
+        pushed=lambda state: jnp.zeros(len(state.step)), demonstrate=demonstrate, actor=block, critic=block,
+        dt=1 / 30, episode_steps=1,
+    )  # fmt: skip
 
 
 def _obey(physics, ctrl, wrench, variant):
@@ -115,33 +147,49 @@ def _obey(physics, ctrl, wrench, variant):
 ENGINE = Engine("probe", engine_state.init, _obey, engine_state.write)
 
 
-@functools.cache
-def _program(algorithm: str):
-    """(the first state of a world, the compiled chunk)."""
-    learn, env = {"DeepMimic": LEARN, "ADD": ADD}[algorithm], _env()
-    models = tuple(make(learn, 1, ENVS) for make in ALGORITHMS[algorithm].reward_models)
+def parts(learn: LearnSettings, devices: int = 1, axis: str | None = None) -> Parts:
+    """What an iteration of worlds is made of, over all ENVS environments."""
+    algorithm, envs = ALGORITHMS[learn.algorithm], ENVS // devices
+    return Parts(
+        env=_env(), engine=ENGINE, settings=learn, spec=SPEC, policy=algorithm.policy(learn, SPEC), algorithm=algorithm,
+        reward_models=tuple(maker.make(learn, 1, envs, devices) for maker in algorithm.reward_models),
+        envs=envs, devices=devices, axis=axis,
+    )  # fmt: skip
+
+
+def first(whole: Parts, place: World) -> TrainState:
+    """The state of ENVS environments that training begins with."""
     keys = jax.random.split(jax.random.key(0), ENVS + 3)
+    state, obs = rollout.begin(whole.env, ENGINE, place, keys[3:], *whole.env.draw(place, keys[3:]))
+    return TrainState(
+        agent=actor_critic.init(keys[0], whole.settings, SPEC, whole.policy),
+        reward_models=tuple(model.init(keys[1]) for model in whole.reward_models),
+        env=state, obs=obs, memory=whole.policy.begin(keys[3:]), iteration=jnp.int32(0), key=keys[2],
+    )  # fmt: skip
 
-    def begin(motion):
-        agent = actor_critic.init(keys[0], learn, STATES, STATES, 1)
-        state, obs = rollout.begin(env, ENGINE, motion, keys[3:], *env.draw(motion, keys[3:]))
-        return TrainState(agent, tuple(model.init(keys[1]) for model in models), state, obs, jnp.int32(0), keys[2])
 
-    return jax.jit(begin), jax.jit(chunk(Parts(env, ENGINE, learn, ALGORITHMS[algorithm], models, ENVS, 1, None)))
+@functools.cache
+def program(algorithm: str):
+    """(the first state of a world, the compiled chunk); call `program.cache_clear()` where code was changed."""
+    whole = parts({"DeepMimic": LEARN, "ADD": ADD}[algorithm])
+    return jax.jit(lambda place: first(whole, place)), jax.jit(chunk(whole))
 
 
-def train(place: World, iterations: int, algorithm: str = "DeepMimic") -> tuple[TrainState, dict[str, jax.Array]]:
+def train(place: World, iterations: int, algorithm: str = "DeepMimic") -> tuple[TrainState, dict[str, float]]:
     """So many iterations from seed 0 -> (state, statistics of the last ten)."""
-    begin, run = _program(algorithm)
+    begin, run = program(algorithm)
     state, _ = run(begin(place), place, jnp.int32(iterations - 10))
-    return run(state, place, jnp.int32(10))
+    state, stats = run(state, place, jnp.int32(10))
+    return state, numbers(stats)
 
 
 def values(state: TrainState, count: int) -> np.ndarray:
     """What the critic expects of the first states."""
-    return np.asarray(actor_critic.values(state.agent, LEARN, {"critic": jnp.eye(STATES)[:count]}))
+    policy = ALGORITHMS["DeepMimic"].policy(LEARN, SPEC)
+    return np.asarray(acting.value(policy, state.agent, {"actor": seen(jnp.eye(STATES)[:count])}, ()))
 
 
 def actions(state: TrainState, count: int) -> np.ndarray:
     """What the policy would do in the first states."""
-    return np.asarray(actor_critic.mode(state.agent, LEARN, {"actor": jnp.eye(STATES)[:count]}))[:, 0]
+    policy = ALGORITHMS["DeepMimic"].policy(LEARN, SPEC)
+    return np.asarray(acting.mode(policy, state.agent, {"actor": seen(jnp.eye(STATES)[:count])}, ()))[:, 0]

@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import minibatch_of
 
-from mimicjax import rotation
-from mimicjax.learn import losses, networks, normalizers, returns
+from mimicjax import rotation, statistics
+from mimicjax.learn import gaussian, losses, normalizers, returns
+from mimicjax.learn.sockets import Gaussian
 from mimicjax.types import FAILED, RUNNING, SUCCEEDED, TIME_UP
 
 
@@ -24,9 +26,10 @@ def test_td_lambda(golden):
     golden(returns.td_lambda(reward, after, done, 0.99, 0.95), want)
 
 
-def test_end_values():
+def test_values_of_ends():
+    """Running goes on with what is seen next, time up with where it ended, failures and successes with nothing."""
     done = jnp.asarray([RUNNING, FAILED, SUCCEEDED, TIME_UP], jnp.int8)
-    np.testing.assert_array_equal(returns.end_values(done, jnp.full(4, 3.0)), [3, 0, 0, 3])
+    np.testing.assert_array_equal(returns.values_after(done, jnp.full(4, 3.0), jnp.full(4, 5.0)), [3, 0, 0, 5])
 
 
 def test_observation_normaliser(golden):
@@ -61,15 +64,18 @@ def test_discriminator_reward(golden):
 
 def test_gaussian_policy(golden):
     mean, log_std = jnp.asarray([0.1, -0.2, 1.3]), jnp.full(3, jnp.log(0.05))
-    golden(networks.log_prob(mean, log_std, jnp.asarray([0.12, -0.25, 1.31])), 5.630381)
-    golden(networks.entropy(log_std), -4.730381)
-    golden(losses.action_bound(mean[None]), 0.09)
+    distribution = Gaussian(mean, log_std)
+    golden(gaussian.log_prob(distribution, jnp.asarray([0.12, -0.25, 1.31])), 5.630381)
+    golden(gaussian.entropy(distribution), -4.730381)
+    golden(losses.action_bound(minibatch_of(mean[None], action_bound_weight=1.0))[0], 0.09)
 
 
 def test_advantages(golden):
     advantage, every = jnp.asarray([1.0, 2, 4, 30]), jnp.ones(4, bool)
-    golden(returns.normalize_advantages(advantage, every, 4.0), (-0.593976, -0.521979, -0.377985, 1.49394))
-    golden(returns.normalize_advantages(advantage, every, 1.0), (-0.593976, -0.521979, -0.377985, 1.0))
+    got, mean, deviation = returns.normalize_advantages(advantage, every, 4.0)
+    golden(got, (-0.593976, -0.521979, -0.377985, 1.49394))
+    golden(returns.normalize_advantages(advantage, every, 1.0)[0], (-0.593976, -0.521979, -0.377985, 1.0))
+    golden((mean, deviation), (9.25, np.std([1, 2, 4, 30], ddof=1)))
 
 
 def test_discriminator_loss(golden):
@@ -82,8 +88,9 @@ def test_discriminator_loss(golden):
 
     golden(jax.vmap(logit)(negative), (-0.125019, -0.231588, 0.492785))
     golden(jax.vmap(logit)(positive), (0.483971, -0.074139, -0.328241))
-    total, info = losses.discriminator(logit, negative, positive, last_weights, 5.0, 0.01)
-    golden(total, 1.295591)
+    total, stats = losses.discriminator(logit, negative, jnp.ones(3), positive, last_weights, 5.0, 0.01, None)
+    info = statistics.values(stats)
+    golden((total, info["Disc_Loss"]), (1.295591, 1.295591))
     golden(info["Disc_Grad_Penalty"], 0.113073)
     golden(info["Disc_Logit_Loss"], 1.889859)
     golden(total - 5 * info["Disc_Grad_Penalty"] - 0.01 * info["Disc_Logit_Loss"], 0.5 * (0.728742 + 0.693913))
