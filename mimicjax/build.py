@@ -36,19 +36,20 @@ from mimicjax.robot.load import load as load_robot
 from mimicjax.run import checkpoint, checkpoint_files, devices, rollout
 from mimicjax.run.iteration import Parts
 from mimicjax.run.loop import Training
-from mimicjax.types import Engine, Episodes, TrainState
+from mimicjax.types import Clip, Engine, Episodes, TrainState
 from mimicjax.world import World
 
 ENVS_PER_DEVICE = {"cpu": 128, "gpu": 4096, "tpu": 4096}  # docs/architecture.md says how these were found
 
 
-def world(settings: RunSettings, furnish: Sequence[Furnish] = ()) -> World:
+def world(settings: RunSettings, furnish: Sequence[Furnish] = (), clips: tuple[Clip, ...] = ()) -> World:
     """Load robot and clips, choose engine and number of environments. Raises UserError for what does not fit.
 
-    furnish: adds objects to the scene beside those of the task, as `scene.build` takes it.
+    furnish: adds objects to the scene beside those of the task, as `scene.build` takes it. clips: instead of those of
+    `settings.motion`.
     """
     robot = load_robot(settings.robot)
-    clips = load_motions(settings.motion, robot)
+    clips = clips or load_motions(settings.motion, robot)
     cores = tuple(jax.devices())
     kind = cores[0].platform
     name, reason = choose.choose(settings.engine)
