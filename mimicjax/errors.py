@@ -10,9 +10,9 @@ class UserError(Exception):
     """Something the user gave cannot be used; the message says what was given, where, and what is allowed."""
 
 
-def nearest(given: str, allowed: Iterable[str], most: int = 3) -> str:
-    """' (did you mean a, b?)' for the allowed names nearest to `given` in spelling, or '' if none is near."""
-    ratio = {a: difflib.SequenceMatcher(None, given.lower(), a.lower()).ratio() for a in allowed}
+def nearest(name: str, allowed: Iterable[str], most: int = 3) -> str:
+    """' (did you mean a, b?)' for the allowed names nearest to `name` in spelling, or '' if none is near."""
+    ratio = {a: difflib.SequenceMatcher(None, name.lower(), a.lower()).ratio() for a in allowed}
     least = max(0.55, max(ratio.values(), default=0.0) - 0.2)
     close = sorted((a for a in ratio if ratio[a] >= least), key=lambda a: -ratio[a])[:most]
     return f" (did you mean {', '.join(close)}?)" if close else ""

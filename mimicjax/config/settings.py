@@ -9,13 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 from mimicjax.config.engine import EngineSettings
-from mimicjax.config.env import (
-    ActionSettings,
-    EnvSettings,
-    ObservationSettings,
-    RewardSettings,
-    TerminationSettings,
-)
+from mimicjax.config.env import ActionSettings, EnvSettings, ObservationSettings, RewardSettings, TerminationSettings
 from mimicjax.config.key import key
 from mimicjax.config.learn import DiscSettings, LearnSettings, OptimizerSettings, StdSettings
 from mimicjax.config.push import DisturbSettings
@@ -23,6 +17,7 @@ from mimicjax.config.randomize import RandomizeSettings
 from mimicjax.config.tasks import LocationSettings, SteeringSettings
 
 __all__ = [
+<<<<<<< HEAD
     "ActionSettings",
     "DiscSettings",
     "DisturbSettings",
@@ -38,8 +33,12 @@ __all__ = [
     "RunSettings",
     "SteeringSettings",
     "StdSettings",
+=======
+    "ActionSettings", "DiscSettings", "DisturbSettings", "EngineSettings", "EnvSettings", "KeepSettings", "LearnSettings",
+    "ObservationSettings", "OptimizerSettings", "RandomizeSettings", "RewardSettings", "RunSettings", "StdSettings",
+>>>>>>> words
     "TerminationSettings",
-]
+]  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
