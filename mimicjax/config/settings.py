@@ -17,27 +17,9 @@ from mimicjax.config.randomize import RandomizeSettings
 from mimicjax.config.tasks import LocationSettings, SteeringSettings
 
 __all__ = [
-<<<<<<< HEAD
-    "ActionSettings",
-    "DiscSettings",
-    "DisturbSettings",
-    "EngineSettings",
-    "EnvSettings",
-    "KeepSettings",
-    "LearnSettings",
-    "LocationSettings",
-    "ObservationSettings",
-    "OptimizerSettings",
-    "RandomizeSettings",
-    "RewardSettings",
-    "RunSettings",
-    "SteeringSettings",
-    "StdSettings",
-=======
     "ActionSettings", "DiscSettings", "DisturbSettings", "EngineSettings", "EnvSettings", "KeepSettings", "LearnSettings",
-    "ObservationSettings", "OptimizerSettings", "RandomizeSettings", "RewardSettings", "RunSettings", "StdSettings",
->>>>>>> words
-    "TerminationSettings",
+    "LocationSettings", "ObservationSettings", "OptimizerSettings", "RandomizeSettings", "RewardSettings", "RunSettings",
+    "SteeringSettings", "StdSettings", "TerminationSettings",
 ]  # fmt: skip
 
 

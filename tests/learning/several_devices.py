@@ -65,7 +65,7 @@ def split(count: int, function: Any, in_specs: Any, out_specs: Any) -> Any:
     return jax.jit(mapped)
 
 
-def lies(views: Any = P(None, devices.AXIS)) -> Rollout:
+def lies(views: Any) -> Rollout:
     """How a rollout lies over devices: time first, then environments."""
     rows, envs = P(None, devices.AXIS), P(devices.AXIS)
     return Rollout(**{name: envs if name in ("last_obs", "pushed") else rows for name in Rollout._fields})
