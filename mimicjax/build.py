@@ -137,7 +137,7 @@ def spec(of: World) -> Spec:
         images = {name: observations.reflection(robot, block) for name, block in parts.items()}
         mirror = Mirror(images, symmetry.dofs(robot))
     blocks = {name: sum(part.size for part in block) for name, block in parts.items()}
-    return Spec(blocks, tuple(of.env.actor), tuple(of.env.critic), robot.num_dofs, mirror)
+    return Spec(blocks, tuple(of.env.actor), tuple(of.env.critic), robot.num_dofs, of.env.dt, mirror)
 
 
 def policy(of: World) -> Policy:

@@ -77,6 +77,10 @@ class EnvSettings:
     episode_length: float = key(10.0, "seconds", above=0.0)
     random_start: bool = key(True, "start episodes anywhere in the clip (MimicKit's rand_reset), else at its beginning")
     end_with_clip: bool = key(True, "succeed at the end of a clip that does not loop, else go on (MimicKit's AMP)")
+    default_start: float = key(
+        0.0, "probability that an episode begins in the robot's start pose at rest (ASE's default_reset_prob)",
+        low=0.0, high=1.0,
+    )  # fmt: skip
     retry_start: float = key(
         0.0, "probability that an episode that failed starts again where it did", low=0.0, high=1.0
     )

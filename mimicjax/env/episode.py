@@ -20,6 +20,7 @@ from mimicjax.robot import kinematics
 from mimicjax.types import FAILED, Array, EnvState, Pose
 
 RETRY = 0x7E7247  # folded into an episode's random key: whether it starts where the failed one before did
+STILL = 0x5354494C  # the same: whether it begins in the start pose
 TASK = 0x7461736B  # the same: what a task draws
 
 
@@ -123,6 +124,10 @@ def begin(parts: Parts, motion: Motion, clip: Array, start: Array, key: Array) -
     qpos, qvel = scope.layout.with_robot(*place)
     if task and task.start:
         qpos, qvel = task.start(jax.random.fold_in(key, TASK), qpos, qvel)
+    if scope.settings.default_start:
+        still = jax.random.uniform(jax.random.fold_in(key, STILL)) < scope.settings.default_start
+        qpos, qvel = jnp.where(still, scope.layout.start_qpos, qpos), jnp.where(still, 0.0, qvel)
+    if scope.settings.default_start or (task and task.start):
         pose = kinematics.pose_of(scope.robot, *scope.layout.of_robot(qpos, qvel))
     before = past(parts, motion, clip, start)
     view = View(

@@ -63,7 +63,7 @@ def targets(
     after = returns.values_after(rollout.done, following, rollout.end_value)
     target = returns.td_lambda(reward, after, rollout.done, settings.discount, settings.td_lambda)
     advantage, mean, deviation = returns.normalize_advantages(
-        target - value, rollout.sampled, settings.norm_adv_clip, axis, settings.norm_adv_own
+        target - value, rollout.sampled, jnp.inf, axis, settings.norm_adv_own
     )
     samples = Samples(
         obs=rollout.obs,
