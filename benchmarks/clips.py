@@ -1,7 +1,7 @@
 """What the number of clips costs: python benchmarks/clips.py [--counts 1,100,1000,10000].
 
 Whole training of a config on so many clips of 4 s, small variations of the shipped walk. Every count has a process of
-its own, which starts alone (seconds from the command to the end of the first iteration, without the making of the
+its own, which starts alone (seconds from the command to the end of the second iteration, without the making of the
 clips; nothing comes from the compilation cache). Then the processes train in turns, while the others wait, so that
 ratios hold when the machine is shared.
 """
@@ -52,7 +52,7 @@ def variations(robot_name: str, count: int) -> tuple[Clip, ...]:
 
 
 def serve(settings: RunSettings, count: int) -> None:
-    """A process of one count: a line of JSON when it has trained an iteration, then one for every line of seconds."""
+    """A process of one count: a line of JSON when it has trained two iterations, then one for every line of seconds."""
     import jax
 
     commands.fit_threads(settings.engine.name)
@@ -66,7 +66,6 @@ def serve(settings: RunSettings, count: int) -> None:
     parts = build.parts(world)
     chunk, place = devices.compiled(parts, world.devices)
     case = throughput.training(parts, chunk, world.motion, place(build.first_state(world, parts)))
-    case.run(1)
     say(
         {
             "clips": count, "hours": sum(clip.duration for clip in clips) / 3600, "making_seconds": making,
