@@ -163,7 +163,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
     try:
         content = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError) as problem:
-        raise UserError(f"{_show(file)}: cannot be read: {problem}") from None
+        raise UserError(f"{_show(file)}: cannot be read: {getattr(problem, 'strerror', None) or problem}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as problem:  # the last two: impossible dates, deep nesting
         mark = getattr(problem, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
