@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -145,6 +146,7 @@ def _advance(parts: Parts, motion: Motion, state: EnvState) -> _Advanced:
     if parts.task:
         terms = {**terms, "task": parts.task.reward(view)}
         reward = reward + terms["task"]
+    chex.assert_shape([reward, *terms.values()], ())
     reward = jnp.where(state.physics.unstable, 0.0, reward)
     done = _done(parts, motion, state, time, view)
     views = {name: sight.see(view) for name, sight in parts.sights.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -77,12 +78,14 @@ def observe(parts: Parts, view: View, noise: Any, key: Array) -> dict[str, Array
     """Observation blocks: what the actor makes of the view through the robot's sensors; where these are not perfect, what
     the critic sees instead; and what the critic alone sees."""
     seen, measured = parts.seen.see(view), parts.random.measured(noise, view.pose)
+    chex.assert_shape(seen, (sum(part.size for part in parts.seen.parts),))
     own = seen if measured is view.pose else parts.seen.see(view._replace(pose=measured))
     blocks = {"actor": parts.random.sense(noise, key, own)}
     if parts.random.imperfect:
         blocks["critic"] = seen
     if parts.privileged:
         blocks["privileged"] = parts.privileged.see(view)
+        chex.assert_shape(blocks["privileged"], (sum(part.size for part in parts.privileged.parts),))
     return blocks
 
 
