@@ -128,7 +128,6 @@ def measure(settings: RunSettings, seconds: float) -> dict[str, Any]:
     chunk, place = devices.compiled(parts, world.devices)
     state = jax.block_until_ready(build.first_state(world, parts))
     setup = time.perf_counter() - begin
-    size = throughput.bytes_per_env(parts, world.motion, state)
     cases = [
         throughput.physics(world, parts.engine),
         throughput.policy(parts, world.motion, state, world.devices),
@@ -142,7 +141,7 @@ def measure(settings: RunSettings, seconds: float) -> dict[str, Any]:
         "training_of_physics": throughput.ratio(rates, "training", "physics"),
         "rounds": {name: each._asdict() for name, each in rates.items()},
         "setup_seconds": setup, "compile_seconds": {case.name: case.compile_seconds for case in cases},
-        "bytes_per_env": size, "device_peak_bytes": throughput.device_peak(world.devices),
+        "bytes_per_env": parts.bytes_per_env, "device_peak_bytes": throughput.device_peak(world.devices),
         "process_peak_bytes_so_far": machine.peak_rss(),
     }  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -20,6 +21,7 @@ from mimicjax.robot import kinematics
 from mimicjax.types import FAILED, Array, EnvState, Pose
 
 RETRY = 0x7E7247  # folded into an episode's random key: whether it starts where the failed one before did
+STILL = 0x5354494C  # the same: whether it begins in the start pose
 TASK = 0x7461736B  # the same: what a task draws
 
 
@@ -76,12 +78,14 @@ def observe(parts: Parts, view: View, noise: Any, key: Array) -> dict[str, Array
     """Observation blocks: what the actor makes of the view through the robot's sensors; where these are not perfect, what
     the critic sees instead; and what the critic alone sees."""
     seen, measured = parts.seen.see(view), parts.random.measured(noise, view.pose)
+    chex.assert_shape(seen, (sum(part.size for part in parts.seen.parts),))
     own = seen if measured is view.pose else parts.seen.see(view._replace(pose=measured))
     blocks = {"actor": parts.random.sense(noise, key, own)}
     if parts.random.imperfect:
         blocks["critic"] = seen
     if parts.privileged:
         blocks["privileged"] = parts.privileged.see(view)
+        chex.assert_shape(blocks["privileged"], (sum(part.size for part in parts.privileged.parts),))
     return blocks
 
 
@@ -123,6 +127,10 @@ def begin(parts: Parts, motion: Motion, clip: Array, start: Array, key: Array) -
     qpos, qvel = scope.layout.with_robot(*place)
     if task and task.start:
         qpos, qvel = task.start(jax.random.fold_in(key, TASK), qpos, qvel)
+    if scope.settings.default_start:
+        still = jax.random.uniform(jax.random.fold_in(key, STILL)) < scope.settings.default_start
+        qpos, qvel = jnp.where(still, scope.layout.start_qpos, qpos), jnp.where(still, 0.0, qvel)
+    if scope.settings.default_start or (task and task.start):
         pose = kinematics.pose_of(scope.robot, *scope.layout.of_robot(qpos, qvel))
     before = past(parts, motion, clip, start)
     view = View(
