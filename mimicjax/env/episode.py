@@ -20,8 +20,7 @@ from mimicjax.motion.reference import Motion, clips_of, now_and_ahead, poses_at
 from mimicjax.robot import kinematics
 from mimicjax.types import FAILED, Array, EnvState, Pose
 
-RETRY = 0x7E7247  # folded into an episode's random key: whether it starts where the failed one before did
-STILL = 0x5354494C  # the same: whether it begins in the start pose
+STILL = 0x5354494C  # folded into an episode's random key: whether it begins in the start pose
 TASK = 0x7461736B  # the same: what a task draws
 
 
@@ -91,7 +90,11 @@ def observe(parts: Parts, view: View, noise: Any, key: Array) -> dict[str, Array
 
 def draw(parts: Parts, motion: Motion, key: Array) -> tuple[Array, Array]:
     """Clip and start (s) of an episode."""
-    clip, start = library.sample(clips_of(motion), key)
+    return _from_uniform(parts, motion, jax.random.uniform(key, (2,)))
+
+
+def _from_uniform(parts: Parts, motion: Motion, numbers: Array) -> tuple[Array, Array]:
+    clip, start = library.from_uniform(clips_of(motion), numbers)
     return clip, start if parts.scope.settings.random_start else jnp.zeros_like(start)
 
 
@@ -101,11 +104,9 @@ def draw_again(parts: Parts, motion: Motion, state: EnvState, key: Array, done: 
     Starts that fail soon give few samples, the fewer the better the others go, and so are never learned: they are tried
     more often.
     """
-    clip, start = draw(parts, motion, key)
-    retry = parts.scope.settings.retry_start
-    if retry == 0.0:
-        return clip, start
-    again = (done == FAILED) & (jax.random.uniform(jax.random.fold_in(key, RETRY)) < retry)
+    numbers = jax.random.uniform(key, (3,))  # in one call: each takes a fifth of a second to compile
+    clip, start = _from_uniform(parts, motion, numbers[:2])
+    again = (done == FAILED) & (numbers[2] < parts.scope.settings.retry_start)
     return jnp.where(again, state.clip, clip), jnp.where(again, state.start, start)
 
 
