@@ -73,7 +73,8 @@ def logits(disc: Discriminator, params: Any, x: Array) -> Array:
 
 def reward(disc: Discriminator, params: Any, x: Array) -> Array:
     """[...] for normalised inputs [...,size], before its weight."""
-    return losses.disc_reward(logits(disc, params, x), disc.settings.disc.reward_scale)
+    logit = networks.in_blocks(functools.partial(logits, disc, params), x.reshape(-1, disc.size))
+    return losses.disc_reward(logit.reshape(x.shape[:-1]), disc.settings.disc.reward_scale)
 
 
 def update(

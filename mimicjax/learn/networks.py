@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from mimicjax.types import Reflection
+
+BLOCK = 8192  # rows that go through a network at once where all of a rollout do
 
 
 def uniform(bound: float):
@@ -40,6 +42,16 @@ class MLP(nn.Module):
 def apply(net: MLP, params: Any, x: jax.Array) -> jax.Array:
     """The network's output [...,outputs]; flax's own apply has a type that says less."""
     return net.apply(params, x)  # type: ignore[return-value]
+
+
+def in_blocks(function: Callable[[Any], jax.Array], rows: Any) -> jax.Array:
+    """`function` of every row, [n], for rows with leaves [n,...]: BLOCK at a time.
+
+    Hidden layers of a whole rollout would need more memory than the rollout.
+    """
+    if len(jax.tree.leaves(rows)[0]) <= BLOCK:
+        return function(rows)
+    return jax.lax.map(function, rows, batch_size=BLOCK)
 
 
 def reflect(mirror: Reflection, x: jax.Array) -> jax.Array:
