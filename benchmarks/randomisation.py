@@ -17,16 +17,20 @@ import report
 
 from mimicjax import build, commands, config
 from mimicjax.benchmark import throughput
-from mimicjax.config.randomize import SensorSettings, StartSettings
+from mimicjax.config.randomize import StartSettings
 from mimicjax.config.settings import RandomizeSettings, RunSettings
 
+PARTS = (
+    "root_height", "root_rotation", "root_velocity", "root_angular_velocity", "joint_angles", "joint_velocities",
+    "key_bodies", "target_position", "target_rotation",
+)  # fmt: skip
 MODELS = RandomizeSettings(
     friction=[0.3, 1.2], friction_each=True, base_mass=[-1.0, 3.0], base_com=[0.025, 0.05, 0.05], link_mass=[0.9, 1.1],
     armature=[1.0, 1.05], gravity=[0.05, 0.05, 0.1], kp=[0.9, 1.1], kd=[0.9, 1.1], torque_limit=[0.8, 1.0],
 )  # fmt: skip
 ENV = RandomizeSettings(
     joint_zero=0.01, torque_noise=0.05, torque_noise_per="substep", delay=[0, 3], smoothing=[0.0, 0.2],
-    noise=SensorSettings(*[0.01] * 9), bias=SensorSettings(*[0.005] * 9),
+    noise=dict.fromkeys(PARTS, 0.01), bias=dict.fromkeys(PARTS, 0.005),
     start=StartSettings("uniform", *[[0.05] * 3] * 4, 0.1, 0.1),
 )  # fmt: skip
 NOTHING = RandomizeSettings()

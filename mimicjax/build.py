@@ -17,9 +17,10 @@ from mimicjax.config.push import PushSettings
 from mimicjax.config.settings import RunSettings
 from mimicjax.engine import choose, randomisation, scene
 from mimicjax.engine.scene import Furnish, Scene
-from mimicjax.env import disturbances, observations, push_profiles
+from mimicjax.env import disturbances, observations, push_profiles, tasks
 from mimicjax.env import env as environment
 from mimicjax.env.env import Env
+from mimicjax.env.task import Task
 from mimicjax.env.view import Scope
 from mimicjax.errors import UserError
 from mimicjax.evaluation import episodes
@@ -27,7 +28,7 @@ from mimicjax.evaluation.episodes import Player
 from mimicjax.evaluation.restored import Restored, settings_of
 from mimicjax.learn import actor_critic, algorithms
 from mimicjax.learn.sockets import Agent, Mirror, Policy, Spec
-from mimicjax.motion import library, table
+from mimicjax.motion import library, reference
 from mimicjax.motion.datasets import load_motions
 from mimicjax.motion.reference import Motion
 from mimicjax.robot import symmetry
@@ -35,20 +36,20 @@ from mimicjax.robot.load import load as load_robot
 from mimicjax.run import checkpoint, checkpoint_files, devices, rollout
 from mimicjax.run.iteration import Parts
 from mimicjax.run.loop import Training
-from mimicjax.types import Engine, Episodes, TrainState
+from mimicjax.types import Clip, Engine, Episodes, TrainState
 from mimicjax.world import World
 
-TABLE_BYTES = {"cpu": 256 << 20, "gpu": 2 << 30, "tpu": 1 << 30}  # most memory for the table of poses
 ENVS_PER_DEVICE = {"cpu": 128, "gpu": 4096, "tpu": 4096}  # docs/architecture.md says how these were found
 
 
-def world(settings: RunSettings, furnish: Sequence[Furnish] = ()) -> World:
+def world(settings: RunSettings, furnish: Sequence[Furnish] = (), clips: tuple[Clip, ...] = ()) -> World:
     """Load robot and clips, choose engine and number of environments. Raises UserError for what does not fit.
 
-    furnish: adds objects to the scene, as `scene.build` takes it.
+    furnish: adds objects to the scene beside those of the task, as `scene.build` takes it. clips: instead of those of
+    `settings.motion`.
     """
     robot = load_robot(settings.robot)
-    clips = load_motions(settings.motion, robot)
+    clips = clips or load_motions(settings.motion, robot)
     cores = tuple(jax.devices())
     kind = cores[0].platform
     name, reason = choose.choose(settings.engine)
@@ -62,13 +63,14 @@ def world(settings: RunSettings, furnish: Sequence[Furnish] = ()) -> World:
         low = max(len(cores), count - count % len(cores))
         raise UserError(f"num_envs is {count}; it must be divisible by the {len(cores)} devices, for example {low}")
     settings = dataclasses.replace(settings, num_envs=count, engine=dataclasses.replace(settings.engine, name=name))
-    packed = library.pack(robot, clips)
     dt = 1.0 / settings.engine.control_freq
-    steps = table.divisions(robot, packed, dt, TABLE_BYTES.get(kind, 1 << 30))
-    motion = table.tabulate(robot, packed, dt, steps) if steps else packed
+    motion, note = reference.prepare(robot, library.pack(robot, clips), dt, cores)
+    notes.append(note)
+    task = tasks.of(robot, settings.env, dt)
+    furnish = [*furnish, *([task.furnish] if task and task.furnish else [])]
     there = scene.build(robot, settings.engine, push_profiles.wrench_bodies(robot, _profiles(settings)), furnish)
     scope = Scope(robot, settings.env, there.layout, dt)
-    env, test_env = _environments(settings, there, scope)
+    env, test_env = _environments(settings, there, scope, task)
     return World(
         settings=settings,
         robot=robot,
@@ -78,20 +80,21 @@ def world(settings: RunSettings, furnish: Sequence[Furnish] = ()) -> World:
         motion=motion,
         env=env,
         test_env=test_env,
+        task=task,
         devices=cores,
         notes=tuple(notes),
     )
 
 
-def _environments(settings: RunSettings, there: Scene, scope: Scope) -> tuple[Env, Env]:
+def _environments(settings: RunSettings, there: Scene, scope: Scope, task: Task | None) -> tuple[Env, Env]:
     """(env of training, env of tests: the same on the model as given, without pushes or noise)."""
     engine, randomize, disturb = settings.engine, settings.randomize, settings.disturb
     if randomize.models:  # before anything is compiled
         randomisation.check(there, randomize)
     views = [model.needs for model in algorithms.of(settings.learn.algorithm).reward_models]
     pushes = disturbances.make(scope, _profiles(settings), settings.num_envs, disturb.observe, disturb.quiet)
-    test_env = environment.make(scope)
-    env = environment.make(scope, pushes, randomize, scene.substeps(engine), views)
+    test_env = environment.make(scope, task=task)
+    env = environment.make(scope, pushes, randomize, scene.substeps(engine), views, task)
     return env, test_env
 
 
@@ -105,10 +108,11 @@ def _with_friction(settings: RunSettings) -> tuple[RunSettings, list[str]]:
 
 
 class Sizes(NamedTuple):
-    """How many numbers actor, critic and reward models see."""
+    """How many numbers actor, critic and reward models see, and what an environment's state takes."""
 
     blocks: dict[str, int]  # of observations
     views: dict[str, int]  # of reward models
+    state: int  # bytes
 
 
 def sizes(of: World) -> Sizes:
@@ -118,11 +122,11 @@ def sizes(of: World) -> Sizes:
         keys = jax.random.split(jax.random.key(0), 1)
         state, obs, _ = of.env.place(motion, keys, jnp.zeros(1, jnp.int32), jnp.zeros(1))
         names = [model.needs for model in algorithms.of(of.settings.learn.algorithm).reward_models]
-        return obs, {name: of.env.demonstrate(name, motion, keys) for name in names}
+        return state, obs, {name: of.env.demonstrate(name, motion, keys) for name in names}
 
-    obs, views = jax.eval_shape(probe, of.motion)
+    state, obs, views = jax.eval_shape(probe, of.motion)
     width = lambda tree: {name: array.shape[-1] for name, array in tree.items()}  # noqa: E731
-    return Sizes(width(obs), width(views))
+    return Sizes(width(obs), width(views), sum(x.size * x.dtype.itemsize for x in jax.tree.leaves((state, obs))))
 
 
 def spec(of: World) -> Spec:
@@ -133,7 +137,7 @@ def spec(of: World) -> Spec:
         images = {name: observations.reflection(robot, block) for name, block in parts.items()}
         mirror = Mirror(images, symmetry.dofs(robot))
     blocks = {name: sum(part.size for part in block) for name, block in parts.items()}
-    return Spec(blocks, tuple(of.env.actor), tuple(of.env.critic), robot.num_dofs, mirror)
+    return Spec(blocks, tuple(of.env.actor), tuple(of.env.critic), robot.num_dofs, of.env.dt, mirror)
 
 
 def policy(of: World) -> Policy:
@@ -152,8 +156,10 @@ def parts(of: World) -> Parts:
     settings, count = of.settings, len(of.devices)
     per_device = settings.num_envs // count
     algorithm = algorithms.of(settings.learn.algorithm)
-    views = sizes(of).views
-    models = [maker.make(settings.learn, views[maker.needs], per_device, count) for maker in algorithm.reward_models]
+    size = sizes(of)
+    models = [
+        maker.make(settings.learn, size.views[maker.needs], per_device, count) for maker in algorithm.reward_models
+    ]
     return Parts(
         env=of.env,
         engine=engine(of, per_device, True),
@@ -165,7 +171,15 @@ def parts(of: World) -> Parts:
         envs=per_device,
         devices=count,
         axis=devices.AXIS if count > 1 else None,
+        bytes_per_env={"state": size.state, "rollout": _rollout_bytes(of, size)},
     )
+
+
+def _rollout_bytes(of: World, size: Sizes) -> int:
+    """What an iteration keeps of one environment."""
+    numbers = sum(size.blocks.values()) + sum(size.views.values()) + of.robot.num_dofs
+    # and of every step log-probability, reward and end value; whether sampled, whether valid, and the done code
+    return of.settings.learn.steps_per_iter * (4 * (numbers + 3) + 3)
 
 
 def first_agent(of: World, key: jax.Array) -> Agent:
@@ -210,7 +224,7 @@ def facts(of: World) -> dict[str, Any]:
             motion.update(np.ascontiguousarray(rows, np.float64).tobytes())
     return {
         "robot": of.robot.name, "robot_hash": robot.hexdigest()[:16], "motion_hash": motion.hexdigest()[:16],
-        "config": config.to_dict(of.settings),
+        "reference_rows": reference.rows_per_step(of.motion), "config": config.to_dict(of.settings),
     }  # fmt: skip
 
 
@@ -236,6 +250,14 @@ def restore(folder: Path, *, engine: str | None = None, motion: str | None = Non
     return Restored(folder, there, policy(there), agent, number, saved, tuple(notes))
 
 
+def _memory(parts: Parts) -> str:
+    """What environments take, in words."""
+    state, rollout = (parts.bytes_per_env[name] for name in ("state", "rollout"))
+    whole = (state + rollout) * parts.envs / 2**20
+    each = f"{state / 1024:.1f} KiB of state and {rollout / 1024:.1f} KiB of rollout"
+    return f"memory: {each} per environment, {whole:.0f} MiB on a device"
+
+
 def training(of: World) -> Training:
     """Everything the training loop needs; nothing is compiled yet."""
     settings, whole = of.settings, parts(of)
@@ -255,5 +277,6 @@ def training(of: World) -> Training:
         place=place,
         test=lambda agent, key: compiled_test(agent, of.motion, key),
         motion=of.motion,
-        facts=facts(of),
+        facts=facts(of) | {"bytes_per_env": whole.bytes_per_env},
+        notes=(*of.notes, _memory(whole)),
     )

@@ -76,12 +76,14 @@ def fit_threads(engine: str) -> None:
 def use_compilation_cache() -> None:
     """Keep compiled programs between runs, in JAX_COMPILATION_CACHE_DIR or below the user's cache folder.
 
-    JAX leaves out programs with host callbacks (the native engine's), so these compile at every start.
+    JAX leaves out programs with host callbacks (the native engine's), so these compile at every start (run/devices.py).
     """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
     import jax
 
+    # many small programs, of 0.1 to 1 s each, are what a start is made of beside the large ones
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     jax.config.update("jax_compilation_cache_dir", str(home / "mimicjax" / "jax"))
 

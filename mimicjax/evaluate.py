@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import copy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -105,9 +104,8 @@ def _film(restored: Restored, options: argparse.Namespace) -> None:
     seconds = (len(episode.qpos) - 1) * episode.dt
     ending = f": {episode.failure}" if episode.failure else ""
     print(f"filming {episode.caption}, {seconds:.1f} s{ending}", flush=True)
-    model = copy.copy(world.scene.model)  # drawing changes its looks
     watch = lambda frames: progress.watched(frames, "frames", sys.stderr)  # noqa: E731
-    frames = video.render(model, episode, options.reference, watch=watch)
+    frames = video.render(world.scene.model, episode, options.reference, watch=watch)
     files.write_film(options.video, frames, world.settings.engine.control_freq)
     print(options.video)
 

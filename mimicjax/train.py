@@ -9,6 +9,8 @@ from pathlib import Path
 from mimicjax import commands, config
 from mimicjax.config.settings import RunSettings
 from mimicjax.errors import UserError
+from mimicjax.names import NAMES
+from mimicjax.run import checkpoint
 
 DEFAULT = "add_g1"
 
@@ -36,8 +38,9 @@ def parse(argv: Sequence[str]) -> tuple[RunSettings, Path, bool]:
             raise UserError(f"--resume goes on with the config in {out}; leave out --config {place.config}")
         if not (out / "config.yaml").is_file():
             raise UserError(f"--resume: there is no run in {out} (no config.yaml)")
+        checkpoint.check_format(out / "checkpoints")
         argv = [*_without_config(argv), "--config", str(out / "config.yaml")]
-    _, settings = config.command_line(parser, RunSettings, argv, DEFAULT)
+    _, settings = config.command_line(parser, RunSettings, argv, DEFAULT, NAMES)
     return settings, out, resume
 
 
@@ -79,7 +82,7 @@ def run(argv: Sequence[str]) -> int:
     training = build.training(world)
     if not resume:
         loop.write_config(world.settings, out)
-    done = loop.train(training, out, resume, world.notes)
+    done = loop.train(training, out, resume)
     return 0 if done else 130
 
 

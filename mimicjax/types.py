@@ -180,6 +180,7 @@ class Clips(NamedTuple):
     duration: Array  # [M] s
     loop: Array  # [M] int32
     weight: Array  # [M], sums to 1
+    cumulative: Array  # [M], sums of the weights up to a clip and with it; clips are drawn from these
     loop_offset: Array  # [M,3] m, root displacement of one loop, z = 0
 
 
@@ -206,6 +207,7 @@ class Engine(NamedTuple):
     write: Callable[
         [Physics, Array, Array, Array], Physics
     ]  # (physics, mask [B] bool, qpos, qvel): only rows of mask change
+    on_host: bool = False  # whether compiled programs call the host for it
 
 
 class EnvState(NamedTuple):
@@ -262,7 +264,7 @@ class TrainState(NamedTuple):
 
     agent: Any  # learn.sockets.Agent
     reward_models: tuple[Any, ...]  # one state for each of the algorithm's reward models
-    env: EnvState
+    env: Any  # EnvState
     obs: dict[str, Array]  # block -> [B,size], what the next action is chosen from
     memory: Any  # [B,...], the policy's own state
     iteration: Array  # [] int32

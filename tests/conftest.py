@@ -13,15 +13,19 @@ import numpy as np
 import pytest
 
 from mimicjax import rotation
-from mimicjax.config.settings import EngineSettings, LearnSettings
+from mimicjax.config.settings import EngineSettings, EnvSettings, LearnSettings
 from mimicjax.engine import scene
+from mimicjax.engine import state as engine_state
 from mimicjax.engine.scene import Scene
+from mimicjax.env.view import Scope
 from mimicjax.learn import gaussian
 from mimicjax.learn.sockets import Gaussian, Minibatch
 from mimicjax.motion import library
 from mimicjax.robot import kinematics
 from mimicjax.robot.load import load
-from mimicjax.types import CLAMP, WRAP, Clip, Clips, Pose, Robot
+from mimicjax.types import CLAMP, WRAP, Clip, Clips, Engine, Pose, Robot
+
+DT = 1 / 30  # s, a control step
 
 
 def exponential(e: np.ndarray) -> np.ndarray:
@@ -64,6 +68,27 @@ def robot_g1() -> Robot:
 def scene_g1() -> Scene:
     """The G1 alone on a plane."""
     return scene.build(robot_g1(), EngineSettings())
+
+
+def scope_g1(settings: EnvSettings | None = None) -> Scope:
+    """What terms are made for: the G1 alone on a plane, 30 control steps a second."""
+    return Scope(robot_g1(), settings or EnvSettings(), scene_g1().layout, DT)
+
+
+# physics that stands still wherever it is put
+STILL = Engine("still", engine_state.init, lambda physics, ctrl, wrench, variant: physics, engine_state.write)
+
+
+def arrays(tree) -> list[np.ndarray]:
+    """The leaves of a tree on the host; of random keys their data."""
+    data = lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x  # noqa: E731
+    return [np.asarray(data(leaf)) for leaf in jax.tree.leaves(tree)]
+
+
+def assert_identical(got, want) -> None:
+    """Two trees are alike to the bit, random keys too."""
+    for a, b in zip(arrays(got), arrays(want), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from mimicjax import commands, config
 from mimicjax.config.settings import RunSettings
 from mimicjax.errors import UserError, nearest
+from mimicjax.names import NAMES
 
 DEFAULT = "deepmimic_g1"
 FEW = 32  # environments of MJX on a CPU, where it is a tenth as fast as the native engine
@@ -48,7 +49,7 @@ def parse(argv: Sequence[str]) -> Request:
     parser.add_argument("--seconds", type=float, default=10.0, help="to measure each number (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything that was measured to FILE")
     argv, counts = _take_counts(commands.long_flags(argv))
-    options, settings = config.command_line(parser, RunSettings, argv, DEFAULT)
+    options, settings = config.command_line(parser, RunSettings, argv, DEFAULT, NAMES)
     if options.seconds <= 0:
         raise UserError(f"--seconds: given {options.seconds:g}, allowed is a number above 0")
     engines = tuple(options.engines.split(",")) if options.engines else ()
@@ -128,7 +129,6 @@ def measure(settings: RunSettings, seconds: float) -> dict[str, Any]:
     chunk, place = devices.compiled(parts, world.devices)
     state = jax.block_until_ready(build.first_state(world, parts))
     setup = time.perf_counter() - begin
-    size = throughput.bytes_per_env(parts, world.motion, state)
     cases = [
         throughput.physics(world, parts.engine),
         throughput.policy(parts, world.motion, state, world.devices),
@@ -142,7 +142,7 @@ def measure(settings: RunSettings, seconds: float) -> dict[str, Any]:
         "training_of_physics": throughput.ratio(rates, "training", "physics"),
         "rounds": {name: each._asdict() for name, each in rates.items()},
         "setup_seconds": setup, "compile_seconds": {case.name: case.compile_seconds for case in cases},
-        "bytes_per_env": size, "device_peak_bytes": throughput.device_peak(world.devices),
+        "bytes_per_env": parts.bytes_per_env, "device_peak_bytes": throughput.device_peak(world.devices),
         "process_peak_bytes_so_far": machine.peak_rss(),
     }  # fmt: skip
 

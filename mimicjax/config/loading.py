@@ -2,14 +2,13 @@
 
 A file may extend others (`extends: base/ppo` or a list, later ones win); its own keys win over all of them. Sections
 and dicts merge key by key, lists are replaced, and `null` removes an inherited entry of a dict; an entry of its default
-that is given again in part comes back with the default's other values. Every mistake is a UserError of one line that
-says where it is and what is allowed.
+that a later file names again, with only some of its keys, comes back with the default's other values. Every mistake is
+a UserError of one line that says where it is and what is allowed.
 """
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,58 +17,51 @@ from typing import Any, TypeVar
 import yaml
 
 from mimicjax import paths
-from mimicjax.config import values
+from mimicjax.config import records, values
 from mimicjax.config.flags import add_flags, nested, parse_flags, parse_overrides
-from mimicjax.errors import UserError, nearest
+from mimicjax.config.near import near
+from mimicjax.config.schema import NO_NAMES, Names
+from mimicjax.errors import UserError
 from mimicjax.files import replace_text
-
-__all__ = [
-    "add_flags",
-    "command_line",
-    "difference",
-    "dump",
-    "from_dict",
-    "load",
-    "parse_flags",
-    "parse_overrides",
-    "to_dict",
-]
 
 T = TypeVar("T")
 FRAGMENTS = ("base", "disturb", "randomize")  # folders of configs/ with parts to extend, not runs to train
 
 
-def load(schema: type[T], name: str | Path | None, overrides: Mapping[str, Any] | Sequence[str] = ()) -> T:
+def load(
+    schema: type[T], name: str | Path | None, overrides: Mapping[str, Any] | Sequence[str] = (), names: Names = NO_NAMES
+) -> T:
     """The config `name` with overrides, as a `schema`.
 
     name: a file below configs/ without its ending (`mimickit/add_g1`), or a path that ends in .yaml or .yml; None takes
     the defaults. overrides: dotted key -> value, or a sequence of "key=value"; text is read as the key's type says.
+    names: kind of names -> those that keys of that kind may have (`names.NAMES`); other kinds may be any text.
     """
-    data = values.defaults(schema)
+    data = records.defaults(schema)
     source = "defaults"
     if name is not None:
         file = find(name)
         source = _show(file)
-        for each, given in _read_chain(schema, file, ()):
-            data = values.merge(schema, data, values.check(schema, given, values.Place(each, "", schema)))
+        for link, content in _read_chain(schema, file, ()):
+            data = records.merge(schema, data, values.check(schema, content, values.Place(link, "", schema, names)))
     if not isinstance(overrides, Mapping):
         overrides = dict(_split(text) for text in overrides)
     for dotted, value in overrides.items():
-        place = values.Place("command line", "", schema)
-        data = values.merge(schema, data, values.check(schema, nested(schema, dotted, value, place), place))
-    return values.build(schema, data, values.Place(source, "", schema))
+        place = values.Place("command line", "", schema, names)
+        data = records.merge(schema, data, values.check(schema, nested(schema, dotted, value, place), place))
+    return records.build(schema, data, values.Place(source, "", schema, names))
 
 
-def from_dict(schema: type[T], data: Mapping[str, Any], source: str = "config") -> T:
-    """The record for what to_dict gave (keys that are missing take their defaults); UserError as load."""
-    place = values.Place(source, "", schema)
-    merged = values.merge(schema, values.defaults(schema), values.check(schema, data, place))
-    return values.build(schema, merged, place)
+def from_dict(schema: type[T], data: Mapping[str, Any], source: str = "config", names: Names = NO_NAMES) -> T:
+    """The record for what to_dict gave (keys that are missing take their defaults); names and UserError as load."""
+    place = values.Place(source, "", schema, names)
+    merged = records.merge(schema, records.defaults(schema), values.check(schema, data, place))
+    return records.build(schema, merged, place)
 
 
 def to_dict(instance: Any) -> dict[str, Any]:
     """A config as plain nested data for YAML and JSON, in the schema's order; removed default entries are null."""
-    return values.plain(instance)
+    return records.plain(instance)
 
 
 def dump(instance: Any, path: str | Path) -> None:
@@ -87,20 +79,24 @@ def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
 
 
 def command_line(
-    parser: argparse.ArgumentParser, schema: type[T], argv: Sequence[str], default: str | None = None
+    parser: argparse.ArgumentParser,
+    schema: type[T],
+    argv: Sequence[str],
+    default: str | None = None,
+    names: Names = NO_NAMES,
 ) -> tuple[argparse.Namespace, T]:
     """Parse a command whose --config names a config and whose other flags may override any key of it.
 
     parser: holds the command's own flags; --config and one flag a key are added, with the values of the chosen config
-    in their help. default: the config if --config is not given; None takes the schema's defaults.
+    in their help. default: the config if --config is not given; None takes the schema's defaults. names: see load.
     """
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--config", default=default, nargs="?")
     name = first.parse_known_args(argv)[0].config
-    add_flags(parser, schema, load(schema, name))
+    add_flags(parser, schema, load(schema, name, names=names), names)
     parser.add_argument("--config", default=default, help="a config below configs/, or a .yaml file (now %(default)s)")
     namespace = parse_flags(parser, argv)
-    return namespace, load(schema, name, parse_overrides(namespace))
+    return namespace, load(schema, name, parse_overrides(namespace), names)
 
 
 def find(name: str | Path, beside: Path | None = None) -> Path:
@@ -109,34 +105,35 @@ def find(name: str | Path, beside: Path | None = None) -> Path:
     if text.endswith((".yaml", ".yml")):
         file = Path(beside.parent if beside else "", text)
         if not file.is_file():
-            near = [str(p) for p in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
-            raise UserError(f"{_in(beside)}no config file {text}{nearest(str(file), near)}")
+            siblings = [str(p) for p in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
+            near_names = _near(text.rpartition(".")[0], [*siblings, *_names()])
+            raise UserError(f"{_in(beside)}no config file {text}{near_names}")
         return file
     file = paths.CONFIGS / f"{text}.yaml"
     if not text or not file.is_file():
-        names = [*available(), *fragments()]
-        leaf = text.rsplit("/", 1)[-1]
-        close = difflib.get_close_matches(
-            leaf, {n.rsplit("/", 1)[-1] for n in names}, 3, 0.7
-        )  # the folder may be missing
-        same_leaf = [n for n in names if n.rsplit("/", 1)[-1] in close]
-        near = f" (did you mean {', '.join(same_leaf)}?)" if same_leaf else nearest(text, names)
-        raise UserError(f"{_in(beside)}no config {text!r}{near}; there are: {listing()}")
+        raise UserError(f"{_in(beside)}no config {text!r}{_near(text, _names())}; there are: {listing()}")
     return file
 
 
+def _near(text: str, names: Sequence[str]) -> str:
+    """' (did you mean a, b?)' for the configs near to `text`, whose folder may be missing, or ''."""
+    stems = {name.removesuffix(".yaml").removesuffix(".yml"): name for name in names}
+    close = near(text, dict.fromkeys(stems, ""), separator="/")
+    return f" (did you mean {', '.join(stems[stem] for stem in close)}?)" if close else ""
+
+
 def available() -> list[str]:
-    """Names of all configs that say a whole run."""
+    """Names of the configs that describe a whole run."""
     return [name for name in _names() if name.partition("/")[0] not in FRAGMENTS]
 
 
 def fragments() -> list[str]:
-    """Names of those that others extend: a part of a run each."""
+    """Names of the configs that describe only a part of a run, for others to extend."""
     return [name for name in _names() if name.partition("/")[0] in FRAGMENTS]
 
 
 def listing() -> str:
-    """Both, in words."""
+    """The names of both kinds, in words."""
     return (", ".join(available()) or "none") + (f"; to extend: {', '.join(fragments())}" if fragments() else "")
 
 
@@ -146,35 +143,35 @@ def _names() -> list[str]:
 
 def _read_chain(schema: type, file: Path, above: tuple[Path, ...]) -> list[tuple[str, dict[str, Any]]]:
     """(file, its keys) of everything that `file` extends, furthest first, and of `file` itself."""
-    here = file.resolve()
-    if here in above:
-        raise UserError(f"{_show(above[0])}: extends goes in a circle: {' -> '.join(_show(p) for p in (*above, here))}")
-    given = read_yaml(file)
-    parents = given.pop("extends", None)
+    chain = (*above, file.resolve())
+    if chain[-1] in above:
+        raise UserError(f"{_show(above[0])}: extends goes in a circle: {' -> '.join(_show(p) for p in chain)}")
+    content = read_yaml(file)
+    parents = content.pop("extends", None)
     if isinstance(parents, str):
         parents = [parents]
     if not isinstance(parents, list | None) or not all(isinstance(p, str) for p in parents or ()):
         raise UserError(
             f"{_show(file)}: extends: given {parents!r}, allowed is the name of a config or a list of names"
         )
-    chain = [link for parent in parents or () for link in _read_chain(schema, find(parent, file), (*above, here))]
-    return [*chain, (_show(file), given)]
+    inherited = [link for parent in parents or () for link in _read_chain(schema, find(parent, file), chain)]
+    return [*inherited, (_show(file), content)]
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
     """The mapping in a YAML file ({} if it is empty); UserError with file and line."""
     try:
-        found = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError) as problem:
-        raise UserError(f"{_show(file)}: cannot be read: {problem}") from None
-    except yaml.YAMLError as problem:
+        raise UserError(f"{_show(file)}: cannot be read: {getattr(problem, 'strerror', None) or problem}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:  # the last two: impossible dates, deep nesting
         mark = getattr(problem, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         what = getattr(problem, "problem", None) or str(problem).splitlines()[0]
         raise UserError(f"{_show(file)}{line}: not valid YAML: {what}") from None
-    if not isinstance(found, dict | None):
-        raise UserError(f"{_show(file)}: given {type(found).__name__}, allowed is a mapping of keys to values")
-    return found or {}
+    if not isinstance(content, dict | None):
+        raise UserError(f"{_show(file)}: given {type(content).__name__}, allowed is a mapping of keys to values")
+    return content or {}
 
 
 class _Loader(yaml.SafeLoader):
@@ -226,5 +223,5 @@ def _in(file: Path | None) -> str:
 
 
 def _show(file: Path) -> str:
-    near = os.path.relpath(file)
-    return str(file) if near.startswith("..") else near
+    relative = os.path.relpath(file)
+    return str(file) if relative.startswith("..") else relative

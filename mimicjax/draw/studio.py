@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import mujoco
 import numpy as np
 
 from mimicjax.draw.canvas import Canvas
+from mimicjax.env.task import Mark
 
 MOST_GEOMS = 4000
 FRAMES = 16  # of a motion, in which its height is measured
@@ -35,10 +38,11 @@ class Studio:
     """Takes pictures of a model; use with `with`."""
 
     def __init__(self, model: mujoco.MjModel, size: tuple[int, int], height: float, sun: float) -> None:
-        """model: of engine.scene.build; its visual settings are changed. size: width and height in pixels.
+        """model: of engine.scene.build. size: width and height in pixels.
 
         height: m of the robot. sun: azimuth in degrees towards which the light falls. Raises UserError without OpenGL.
         """
+        model = copy.copy(model)  # drawing changes its looks
         self._model, self._height = model, height
         self._robot, self._other = mujoco.MjData(model), mujoco.MjData(model)
         self._option, self._perturb = mujoco.MjvOption(), mujoco.MjvPerturb()
@@ -48,14 +52,17 @@ class Studio:
         self._canvas = Canvas(model, *size)
 
     def take(
-        self, qpos: np.ndarray, look: np.ndarray, shot: Shot, double: Double | None = None, caption: str = ""
-    ) -> np.ndarray:
+        self, qpos: np.ndarray, look: np.ndarray, shot: Shot, double: Double | None = None, caption: str = "",
+        marks: Sequence[Mark] = (),
+    ) -> np.ndarray:  # fmt: skip
         """The picture [height,width,3] uint8 of the robot at qpos [nq], with the camera at `look` [3] m."""
         pose(self._model, self._robot, qpos)
         self._aim(look, shot)
         if double is not None:
             pose(self._model, self._other, double.qpos)
             self._add(double.colour)
+        for mark in marks:
+            self._mark(mark)
         return self._canvas.draw(self._scene, caption)
 
     def _aim(self, look: np.ndarray, shot: Shot) -> None:
@@ -63,6 +70,7 @@ class Studio:
         camera, scene = self._camera, self._scene
         camera.lookat[:] = look
         camera.azimuth, camera.elevation, camera.distance = shot
+        mujoco.mjv_updateCamera(self._model, self._robot, camera, scene)  # the floor is drawn about where it was before
         every = mujoco.mjtCatBit.mjCAT_ALL.value
         mujoco.mjv_updateScene(self._model, self._robot, self._option, self._perturb, camera, every, scene)
         lights = [scene.lights[index] for index in range(scene.nlight) if not scene.lights[index].headlight]
@@ -80,6 +88,16 @@ class Studio:
             geom = scene.geoms[index]
             geom.matid, geom.rgba, geom.transparent = -1, colour, int(colour[3] < 1.0)
             geom.emission, geom.specular, geom.reflectance = 0.3, 0.2, 0.0
+
+    def _mark(self, mark: Mark) -> None:
+        """Put a ball or an arrow into the scene."""
+        geom, kinds = self._scene.geoms[self._scene.ngeom], mujoco.mjtGeom
+        self._scene.ngeom += 1
+        kind = (kinds.mjGEOM_SPHERE if mark.tip is None else kinds.mjGEOM_ARROW).value
+        colour = np.asarray(mark.color, np.float32)
+        mujoco.mjv_initGeom(geom, kind, np.full(3, mark.size), np.asarray(mark.place, float), np.eye(3).ravel(), colour)
+        if mark.tip is not None:
+            mujoco.mjv_connector(geom, kind, mark.size, np.asarray(mark.place, float), np.asarray(mark.tip, float))
 
     def close(self) -> None:
         """Give OpenGL's context back."""

@@ -47,7 +47,7 @@ def write(robot: Robot, clip: Clip, out: Path, watch: Watch = iter) -> None:
 
 def draw(robot: Robot, clip: Clip, times: Iterable[float]) -> Iterator[list[np.ndarray]]:
     """For each time (s) the views of SIDES, each [height,width,3] uint8. Raises UserError if there is no OpenGL."""
-    qpos, model = qpos_of(robot, clip), scene.build(robot, EngineSettings())
+    qpos, model = qpos_of(robot, clip), scene.build(robot, EngineSettings()).model
     height, heading = studio.height(model, qpos), studio.heading(qpos)
     shots = [Shot(heading + side, ELEVATION, DISTANCE * height) for side in SIDES]
     with Studio(model, SIZE, height, heading + SUN) as camera:

@@ -78,7 +78,9 @@ def _put(
 ) -> tuple[mjx.Model, Callable[[int], mjx.Data]]:
     """Puts the model on the device; also gives the function that makes a blank mjx.Data for so many environments."""
     model = copy.copy(model)
-    model.opt.jacobian = mujoco.mjtJacobian.mjJAC_AUTO  # the setting is for the C engine; MJX knows its device
+    # two settings of the C engine; MJX knows its device, and solves all islands as one
+    model.opt.jacobian = mujoco.mjtJacobian.mjJAC_AUTO
+    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_ISLAND
     blanks: dict[int, mjx.Data] = {}
 
     def template(num_envs: int) -> mjx.Data:

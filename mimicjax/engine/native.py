@@ -62,7 +62,7 @@ def make(scene: Scene, num_envs: int, settings: EngineSettings, variants: Varian
         qpos, qvel, warmstart, unstable = jnp.split(stepped, np.cumsum([nq, nv, nv]), axis=-1)
         return Physics(qpos, qvel, warmstart, unstable[..., 0] > 0)
 
-    return Engine("native", state.init, step, state.write)
+    return Engine("native", state.init, step, state.write, on_host=True)
 
 
 def _call(function: Callable[..., np.ndarray], shape: jax.ShapeDtypeStruct, packed: Array) -> Array:

@@ -99,9 +99,10 @@ def _before(parts: Parts, motion: Motion, state: EnvState, action: Array) -> tup
 def _done(parts: Parts, motion: Motion, state: EnvState, time: Array, view: View) -> Array:
     """Done code; a later rule overrides an earlier one: time up, end of a clip that does not loop, the task's, failure."""
     clips = clips_of(motion)
-    ended = (clips.loop[state.clip] != WRAP) & (time >= clips.duration[state.clip])
     done = jnp.where(state.step >= parts.episode_steps, TIME_UP, RUNNING)
-    done = jnp.where(ended, SUCCEEDED, done)
+    if parts.scope.settings.end_with_clip:
+        ended = (clips.loop[state.clip] != WRAP) & (time >= clips.duration[state.clip])
+        done = jnp.where(ended, SUCCEEDED, done)
     if parts.task and parts.task.done:
         code = parts.task.done(view)
         done = jnp.where(code == RUNNING, done, code)

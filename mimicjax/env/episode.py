@@ -15,11 +15,12 @@ from mimicjax.env.randomisation import Randomisation
 from mimicjax.env.task import Task
 from mimicjax.env.view import ObjectState, Scope, Term, View
 from mimicjax.motion import library
-from mimicjax.motion.reference import Motion, clips_of, poses_at
+from mimicjax.motion.reference import Motion, clips_of, now_and_ahead, poses_at
 from mimicjax.robot import kinematics
 from mimicjax.types import FAILED, Array, EnvState, Pose
 
 RETRY = 0x7E7247  # folded into an episode's random key: whether it starts where the failed one before did
+STILL = 0x5354494C  # the same: whether it begins in the start pose
 TASK = 0x7461736B  # the same: what a task draws
 
 
@@ -42,11 +43,9 @@ class Parts(NamedTuple):
 
 def reference_at(parts: Parts, motion: Motion, clip: Array, time: Array) -> tuple[Pose, Pose, Array]:
     """Reference at `time`, at the coming target steps [S,...], and the phase."""
-    ahead = jnp.asarray([0, *parts.scope.settings.observations.target_steps], jnp.float32)
-    clips = jnp.broadcast_to(clip, ahead.shape)
-    poses = poses_at(parts.scope.robot, motion, clips, time + parts.scope.dt * ahead)
-    phase = library.phase(clips_of(motion), clip, time)
-    return jax.tree.map(lambda x: x[0], poses), jax.tree.map(lambda x: x[1:], poses), phase
+    ahead = parts.scope.dt * jnp.asarray(parts.scope.settings.observations.target_steps, jnp.float32)
+    now, coming = now_and_ahead(parts.scope.robot, motion, clip, time, ahead)
+    return now, coming, library.phase(clips_of(motion), clip, time)
 
 
 def past(parts: Parts, motion: Motion, clip: Array, time: Array) -> Any:
@@ -54,7 +53,7 @@ def past(parts: Parts, motion: Motion, clip: Array, time: Array) -> Any:
     if not parts.history:
         return ()
     before = jnp.arange(1 - parts.history, 0, dtype=jnp.float32)
-    return poses_at(parts.scope.robot, motion, jnp.broadcast_to(clip, before.shape), time + parts.scope.dt * before)
+    return poses_at(parts.scope.robot, motion, clip[None], time + parts.scope.dt * before)
 
 
 def with_now(before: Any, pose: Pose) -> Any:
@@ -125,6 +124,10 @@ def begin(parts: Parts, motion: Motion, clip: Array, start: Array, key: Array) -
     qpos, qvel = scope.layout.with_robot(*place)
     if task and task.start:
         qpos, qvel = task.start(jax.random.fold_in(key, TASK), qpos, qvel)
+    if scope.settings.default_start:
+        still = jax.random.uniform(jax.random.fold_in(key, STILL)) < scope.settings.default_start
+        qpos, qvel = jnp.where(still, scope.layout.start_qpos, qpos), jnp.where(still, 0.0, qvel)
+    if scope.settings.default_start or (task and task.start):
         pose = kinematics.pose_of(scope.robot, *scope.layout.of_robot(qpos, qvel))
     before = past(parts, motion, clip, start)
     view = View(

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from mimicjax.draw.video import Film
 from mimicjax.env import terminations
+from mimicjax.env.task import Mark
 from mimicjax.env.view import View
 from mimicjax.evaluation import episodes
 from mimicjax.evaluation.episodes import Player, Recording
@@ -35,8 +36,17 @@ def shoot(restored: Restored, seed: int) -> Film:
         reference=recording.reference[rows],
         dt=world.test_env.dt,
         caption=world.clips[0].name,
+        marks=_marks(world, recording),
         failure=_failure(world, recording),
     )
+
+
+def _marks(world: World, recording: Recording) -> tuple[tuple[Mark, ...], ...]:
+    """What the task shows in every row."""
+    if world.task is None or world.task.draw is None:
+        return ()
+    states = [jax.tree.map(lambda rows, n=n: rows[n], recording.task) for n in range(int(recording.length) + 1)]
+    return tuple(tuple(world.task.draw(state)) for state in states)
 
 
 def _failure(world: World, recording: Recording) -> str:

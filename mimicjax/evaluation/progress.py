@@ -24,30 +24,28 @@ class Progress:
         self, total: int, parts: int, steps: int, stream: TextIO, unit: str = "control steps",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        self.parts, self.steps, self.stream, self.unit, self.clock = parts, steps, stream, unit, clock
+        self.parts, self.steps, self.unit, self.clock = parts, steps, unit, clock
         self.all = total
         self.begin = self.last = clock()
         self.said = False
-        self.bar = Bar(stream, COLUMNS) if stream.isatty() else None
+        self.bar = Bar(stream, COLUMNS)
 
     def __enter__(self) -> Progress:
-        if self.bar:
-            self.bar.__enter__()
+        self.bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.bar:
-            self.bar.__exit__()
+        self.bar.stop()
 
     def update(self, part: int, done: int) -> None:
         """Tell that `done` steps of part `part` are over."""
         now = self.clock()
         share = (part + done / self.steps) / self.parts
         text = self.text(share, now - self.begin, part)
-        if self.bar:
+        if self.bar.shown:
             self.bar.update(share, text)
         elif not self.said or now - self.last >= EVERY or share >= 1.0:
-            print(text, file=self.stream, flush=True)
+            self.bar.print(text)
             self.last, self.said = now, True
 
     def text(self, share: float, seconds: float, part: int) -> str:

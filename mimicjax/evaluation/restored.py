@@ -17,6 +17,7 @@ from mimicjax.engine import choose
 from mimicjax.engine.scene import Scene
 from mimicjax.errors import UserError
 from mimicjax.learn.sockets import Agent, Policy
+from mimicjax.run import checkpoint
 from mimicjax.types import Engine
 from mimicjax.versions import versions
 from mimicjax.world import World
@@ -46,6 +47,7 @@ def settings_of(folder: Path) -> RunSettings:
     file = folder / "config.yaml"
     if not file.is_file():
         raise UserError(f"{folder}: is no run folder (no config.yaml in it)")
+    checkpoint.check_format(folder / "checkpoints")
     return config.load(RunSettings, file)
 
 

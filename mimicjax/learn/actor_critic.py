@@ -45,9 +45,7 @@ def init(key: Array, settings: LearnSettings, spec: Spec, policy: Policy) -> Age
 
 def _values(policy: Policy, agent: Agent, obs: dict[str, Array], memory: Any) -> Array:
     """The critic's estimates [T,B] of a rollout's observations."""
-    T, B = next(iter(obs.values())).shape[:2]
-    flat = jax.tree.map(lambda x: x.reshape(T * B, *x.shape[2:]), (obs, memory))
-    return networks.in_blocks(lambda rows: acting.value(policy, agent, *rows), flat).reshape(T, B)
+    return networks.by_rows(lambda rows: acting.value(policy, agent, *rows), (obs, memory))
 
 
 def targets(
@@ -65,7 +63,7 @@ def targets(
     after = returns.values_after(rollout.done, following, rollout.end_value)
     target = returns.td_lambda(reward, after, rollout.done, settings.discount, settings.td_lambda)
     advantage, mean, deviation = returns.normalize_advantages(
-        target - value, rollout.sampled, settings.norm_adv_clip, axis, settings.norm_adv_own
+        target - value, rollout.sampled, jnp.inf, axis, settings.norm_adv_own
     )
     samples = Samples(
         obs=rollout.obs,

@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from mimicjax.types import Reflection
 
-BLOCK = 8192  # rows that go through a network at once where all of a rollout do
+ROWS = 8192  # samples that are judged at once: hidden layers of a whole rollout would need more memory than itself
 
 
 def uniform(bound: float):
@@ -44,16 +44,14 @@ def apply(net: MLP, params: Any, x: jax.Array) -> jax.Array:
     return net.apply(params, x)  # type: ignore[return-value]
 
 
-def in_blocks(function: Callable[[Any], jax.Array], rows: Any) -> jax.Array:
-    """`function` of every row, [n], for rows with leaves [n,...]: BLOCK at a time.
-
-    Hidden layers of a whole rollout would need more memory than the rollout.
-    """
-    if len(jax.tree.leaves(rows)[0]) <= BLOCK:
-        return function(rows)
-    return jax.lax.map(function, rows, batch_size=BLOCK)
-
-
 def reflect(mirror: Reflection, x: jax.Array) -> jax.Array:
     """Vectors [...,n] as they are in a mirror."""
     return x[..., mirror.index] * mirror.sign
+
+
+def by_rows(function: Callable[[Any], jax.Array], tree: Any) -> jax.Array:
+    """function of leaves [n,...] -> [n] for leaves [T,B,...] -> [T,B], ROWS at a time."""
+    lead = jax.tree.leaves(tree)[0].shape[:2]
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), tree)
+    count = lead[0] * lead[1]
+    return (function(flat) if count <= ROWS else jax.lax.map(function, flat, batch_size=ROWS)).reshape(lead)

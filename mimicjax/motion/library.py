@@ -9,8 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import rotation
+from mimicjax.motion import blocks
 from mimicjax.robot import kinematics
 from mimicjax.types import BALL, WRAP, Clip, Clips, Pose, Robot
+
+# fields of Clips with a row for each frame
+FRAMES = ("root_pos", "root_quat", "root_vel", "root_ang_vel", "joint_quat", "dof_vel")
 
 
 def _velocities(
@@ -21,12 +25,28 @@ def _velocities(
     angular = fps * rotation.log(rotation.multiply(quat[1:], rotation.conjugate(quat[:-1])))
     step = rotation.multiply(rotation.conjugate(joint_quat[:-1]), joint_quat[1:])
     turn = fps[:, :, None] * rotation.log(rotation.normalize(step))  # in the child's frame
-    along = jnp.sum(turn * jnp.asarray(robot.joint_axis, jnp.float32), axis=-1)
-    columns = []
-    for dof, joint in enumerate(robot.dof_joint):
-        ball = robot.joint_kinds[joint] == BALL
-        columns.append(turn[:, joint, dof - robot.joint_dof[joint]] if ball else along[:, joint])
-    return linear, angular, jnp.stack(columns, axis=-1)
+    along = jnp.sum(turn * jnp.asarray(robot.joint_axis, jnp.float32), axis=-1, keepdims=True)
+    both = jnp.concatenate([along, turn], axis=-1).reshape(len(turn), -1)
+    place = np.arange(robot.num_dofs) - robot.joint_dof[robot.dof_joint]
+    ball = robot.joint_kinds[robot.dof_joint] == BALL
+    return linear, angular, both[:, 4 * robot.dof_joint + np.where(ball, 1 + place, 0)]
+
+
+def _derive(robot: Robot, pos: jax.Array, quat: jax.Array, dofs: jax.Array, fps: jax.Array, last: jax.Array):
+    """Joint rotations and velocities of all frames [F, ...], of which `last` [F] end a clip."""
+    shapes = (robot.num_joints, 4), (3,), (3,), (robot.num_dofs,)
+    empty = tuple(jnp.zeros((len(pos), *shape)) for shape in shapes)
+    # a frame before the first and one behind the last, so that a block and its neighbours are a slice
+    pos, quat, dofs, fps = (jnp.concatenate([x[:1], x, x[-1:]]) for x in (pos, quat, dofs, fps))
+
+    def compute(begin: jax.Array, count: int) -> tuple[jax.Array, ...]:
+        cut = lambda x, length: jax.lax.dynamic_slice_in_dim(x, begin, length)  # noqa: E731
+        joints = kinematics.dof_quats(robot, cut(dofs, count + 2))
+        pairs = _velocities(robot, cut(fps, count + 1), cut(pos, count + 2), cut(quat, count + 2), joints)
+        repeat = cut(last, count)[:, None]  # the last frame of a clip has the velocity of the one before it
+        return joints[1:-1], *(jnp.where(repeat, pair[:-1], pair[1:]) for pair in pairs)
+
+    return blocks.fill(empty, compute)
 
 
 def pack(robot: Robot, clips: Sequence[Clip]) -> Clips:
@@ -36,24 +56,17 @@ def pack(robot: Robot, clips: Sequence[Clip]) -> Clips:
     """
     frames = np.asarray([len(clip.root_pos) for clip in clips], np.int32)
     pos, quat, dofs = (
-        np.concatenate([getattr(clip, name) for clip in clips]).astype(np.float32)
+        np.concatenate([np.asarray(getattr(clip, name), np.float32) for clip in clips])
         for name in ("root_pos", "root_quat", "dof_pos")
     )
-    fps = np.repeat([clip.fps for clip in clips], frames)[:-1, None].astype(np.float32)
-    ends = np.cumsum(frames) - 1
-    source = np.arange(len(pos))
-    source[ends] -= 1  # the last frame of a clip repeats the one before it
-
-    @jax.jit
-    def derive(fps: jax.Array, pos: jax.Array, quat: jax.Array, dofs: jax.Array, source: jax.Array):
-        joints = kinematics.dof_quats(robot, dofs)
-        return joints, [v[source] for v in _velocities(robot, fps, pos, quat, joints)]
-
-    joints, (linear, angular, dof_vel) = derive(fps, pos, quat, dofs, source)
-    weight = np.asarray([clip.weight for clip in clips], np.float64)
+    fps = np.repeat([clip.fps for clip in clips], frames)[:, None].astype(np.float32)
+    last = np.zeros(len(pos), bool)
+    last[np.cumsum(frames) - 1] = True
+    joints, linear, angular, dof_vel = jax.jit(lambda *rows: _derive(robot, *rows))(pos, quat, dofs, fps, last)
+    weight = jnp.asarray([clip.weight for clip in clips], jnp.float32)
     flat = np.asarray([1.0, 1.0, 0.0])
     offset = [flat * (c.root_pos[-1] - c.root_pos[0]) if c.loop == WRAP else 0.0 * flat for c in clips]
-    return Clips(
+    packed = Clips(
         root_pos=jnp.asarray(pos),
         root_quat=jnp.asarray(quat),
         root_vel=linear,
@@ -64,9 +77,11 @@ def pack(robot: Robot, clips: Sequence[Clip]) -> Clips:
         frames=jnp.asarray(frames, jnp.int32),
         duration=jnp.asarray([c.duration for c in clips], jnp.float32),
         loop=jnp.asarray([c.loop for c in clips], jnp.int32),
-        weight=jnp.asarray(weight / weight.sum(), jnp.float32),
+        weight=weight,
+        cumulative=weight,
         loop_offset=jnp.asarray(np.stack(offset), jnp.float32),
     )
+    return jax.jit(weighted)(packed, weight)
 
 
 def phase(clips: Clips, clip: jax.Array, time: jax.Array) -> jax.Array:
@@ -76,11 +91,16 @@ def phase(clips: Clips, clip: jax.Array, time: jax.Array) -> jax.Array:
     return jnp.clip(ratio, 0.0, 1.0)
 
 
+def place(clips: Clips, clip: jax.Array, time: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The frame of clip [...] before time [...] s, counted from the clip's first, and the share of the way to the next."""
+    frames = phase(clips, clip, time) * (clips.frames[clip] - 1).astype(jnp.float32)
+    low = frames.astype(jnp.int32)
+    return low, frames - low.astype(jnp.float32)
+
+
 def query(robot: Robot, clips: Clips, clip: jax.Array, time: jax.Array) -> Pose:
     """The pose of clip [...] int at time [...] s; places and rotations blended, velocities from the frame before."""
-    place = phase(clips, clip, time) * (clips.frames[clip] - 1).astype(jnp.float32)
-    low = place.astype(jnp.int32)
-    blend = place - low.astype(jnp.float32)
+    low, blend = place(clips, clip, time)
     first = clips.start[clip] + low
     second = clips.start[clip] + jnp.minimum(low + 1, clips.frames[clip] - 1)
     s = blend[..., None]
@@ -97,8 +117,23 @@ def query(robot: Robot, clips: Clips, clip: jax.Array, time: jax.Array) -> Pose:
     )  # fmt: skip
 
 
+def without_frames(clips: Clips) -> Clips:
+    """What is known of the clips but their motion, which `query` can no more be asked for."""
+    return clips._replace(**{name: getattr(clips, name)[:0] for name in FRAMES})
+
+
+def weighted(clips: Clips, weight: jax.Array) -> Clips:
+    """The clips with other weights [M], of any scale, at least one above 0. Compiled code may call it."""
+    weight = weight / jnp.sum(weight)
+    # parallel sums round in their own order: a clip of weight 0 must end exactly where the one before it does
+    sums = jnp.where(weight > 0, jnp.cumsum(weight), 0.0)
+    return clips._replace(weight=weight, cumulative=jax.lax.cummax(sums))
+
+
 def sample(clips: Clips, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """A clip by weight and a time in it, uniform over [0, duration)."""
+    """A clip by weight, and a time in it, uniform over [0, duration). A clip of weight 0 is never drawn."""
     pick, when = jax.random.split(key)
-    clip = jax.random.categorical(pick, jnp.log(jnp.maximum(clips.weight, 1e-30))).astype(jnp.int32)
+    # below the sum of all weights in float32 too, since a uniform number is at most 1 - 2**-23
+    height = jax.random.uniform(pick) * clips.cumulative[-1]
+    clip = jnp.searchsorted(clips.cumulative, height, side="right", method="scan_unrolled").astype(jnp.int32)
     return clip, jax.random.uniform(when) * clips.duration[clip]

@@ -22,13 +22,19 @@ def qpos_index(robot: Robot) -> np.ndarray:
 def joint_quats(robot: Robot, qpos: jax.Array) -> jax.Array:
     """Joint rotations [...,J,4] from qpos [...,nq]; fixed joints give the identity."""
     at = qpos_index(robot)
-    theta = jnp.where(robot.joint_kinds == HINGE, jnp.take(qpos, np.maximum(at, 0), axis=-1), 0.0)
-    quats = rotation.about(jnp.broadcast_to(jnp.asarray(robot.joint_axis, qpos.dtype), (*theta.shape, 3)), theta)
+    quats = _hinge_quats(robot, jnp.take(qpos, np.maximum(at, 0), axis=-1))
     balls = np.flatnonzero(robot.joint_kinds == BALL)
     if len(balls):
         ball_quats = jnp.take(qpos, at[balls][:, None] + np.arange(4), axis=-1)
         quats = quats.at[..., balls, :].set(rotation.normalize(ball_quats))
     return quats
+
+
+def _hinge_quats(robot: Robot, angles: jax.Array) -> jax.Array:
+    """Rotations [...,J,4] of the hinges by their angles [...,J] rad; other joints give the identity."""
+    theta = jnp.where(robot.joint_kinds == HINGE, angles, 0.0)
+    axes = jnp.broadcast_to(jnp.asarray(robot.joint_axis, theta.dtype), (*theta.shape, 3))
+    return rotation.about(axes, theta)
 
 
 def joint_angles(robot: Robot, joint_quat: jax.Array) -> jax.Array:
@@ -46,9 +52,7 @@ def joint_angles(robot: Robot, joint_quat: jax.Array) -> jax.Array:
 
 def dof_quats(robot: Robot, dof_pos: jax.Array) -> jax.Array:
     """Joint rotations [...,J,4] from joint coordinates [...,D] (balls as exponential maps), each with w >= 0."""
-    first = np.maximum(robot.joint_dof, 0)
-    theta = jnp.where(robot.joint_kinds == HINGE, jnp.take(dof_pos, first, axis=-1), 0.0)
-    quats = rotation.about(jnp.broadcast_to(jnp.asarray(robot.joint_axis, dof_pos.dtype), (*theta.shape, 3)), theta)
+    quats = _hinge_quats(robot, jnp.take(dof_pos, np.maximum(robot.joint_dof, 0), axis=-1))
     balls = np.flatnonzero(robot.joint_kinds == BALL)
     if len(balls):
         maps = jnp.take(dof_pos, robot.joint_dof[balls][:, None] + np.arange(3), axis=-1)
@@ -106,9 +110,16 @@ def pose_of(robot: Robot, qpos: jax.Array, qvel: jax.Array) -> Pose:
     quats = joint_quats(robot, qpos)
     body_pos, body_quat = forward(robot, root_pos, root_quat, quats)
     return Pose(
-        root_pos, root_quat, qvel[..., :3], rotation.rotate(root_quat, qvel[..., 3:6]), quats,
-        joint_angles(robot, quats) if np.any(robot.joint_kinds == BALL) else qpos[..., 7:], qvel[..., 6:], body_pos, body_quat,
-    )  # fmt: skip
+        root_pos=root_pos,
+        root_quat=root_quat,
+        root_vel=qvel[..., :3],
+        root_ang_vel=rotation.rotate(root_quat, qvel[..., 3:6]),
+        joint_quat=quats,
+        dof_pos=joint_angles(robot, quats) if np.any(robot.joint_kinds == BALL) else qpos[..., 7:],
+        dof_vel=qvel[..., 6:],
+        body_pos=body_pos,
+        body_quat=body_quat,
+    )
 
 
 def plane(xy: jax.Array) -> jax.Array:
@@ -131,6 +142,6 @@ def ground_clearance(robot: Robot, pose: Pose, ground: Ground = plane) -> jax.Ar
     height = pos[..., 2] + lift - jnp.asarray(robot.ground_radius, pos.dtype) - ground(places)
     bodies = []
     for body in range(robot.num_bodies):
-        own = np.flatnonzero(robot.ground_body == body)
-        bodies.append(jnp.min(height[..., own], axis=-1) if len(own) else jnp.full(height.shape[:-1], jnp.inf))
+        points = np.flatnonzero(robot.ground_body == body)
+        bodies.append(jnp.min(height[..., points], axis=-1) if len(points) else jnp.full(height.shape[:-1], jnp.inf))
     return jnp.stack(bodies, axis=-1)

@@ -25,7 +25,7 @@ from mimicjax.errors import UserError
 from mimicjax.run import checkpoint_files as files
 from mimicjax.versions import versions
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: until 2026-11-24, with other states of policies and environments
 
 
 def save(
@@ -102,6 +102,12 @@ def read_facts(folder: str | Path, step: int | None = None) -> dict[str, Any]:
     del saved["leaves"]
     _check_facts(path, saved, {})
     return saved
+
+
+def check_format(folder: str | Path) -> None:
+    """Raises UserError if the latest checkpoint, if there is one, is of a format that this version does not read."""
+    if latest(folder) is not None:
+        read_facts(folder)
 
 
 def latest(folder: str | Path) -> int | None:
@@ -194,9 +200,10 @@ def _read_facts(path: Path) -> dict[str, Any]:
 
 def _check_facts(path: Path, saved: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     if saved["format_version"] != FORMAT_VERSION:
+        writer = (saved.get("versions") or {}).get("mimicjax", "unknown")
         raise UserError(
-            f"{path}: has format version {saved['format_version']}, this mimicjax reads {FORMAT_VERSION}; "
-            f"it was written with {saved.get('versions')}"
+            f"{path}: was written by mimicjax {writer} in checkpoint format {saved['format_version']}; this version reads "
+            f"format {FORMAT_VERSION} only: use that version for the run, or train it anew"
         )
     for name, what in (("robot", "robot"), ("robot_hash", "robot files (the robot was changed since)")):
         if name in facts and facts[name] != saved.get(name):

@@ -37,7 +37,7 @@ class Display:
         self, budget: Extent | None = None, start: Extent | None = None, *, stream: TextIO | None = None,
         bar: bool | None = None, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        self.stream = stream or sys.stdout
+        target = stream or sys.stdout
         self.budget = tuple(limit or math.inf for limit in budget or Extent())
         self.clock, self.begin = clock, clock()
         self.now = self.first = start or Extent()
@@ -45,17 +45,14 @@ class Display:
         self.last: tuple[float, int] | None = None  # s, samples; before the first update, programs were compiled
         self.training: dict[str, str] = {}  # the latest figures of training
         columns = COLUMNS if math.isfinite(min(self.budget)) else 0
-        wanted = self.stream.isatty() if bar is None else bar
-        self.bar = Bar(self.stream, columns, spinner=True, transient=True) if wanted else None
+        self.bar = Bar(target, columns, shown=bar, spinner=True, transient=True)
 
     def __enter__(self) -> Display:
-        if self.bar:
-            self.bar.__enter__()
+        self.bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.bar:
-            self.bar.__exit__()
+        self.bar.stop()
 
     def update(
         self, samples: int, minutes: float, iteration: int, row: Mapping[str, Any] | None = None, logged: bool = True
@@ -73,15 +70,12 @@ class Display:
         self.training |= figures(row, "Train", errors=not logged)  # errors of a log row are those of its test
         if row and logged:
             self.message(self.text("test", figures(row, "Test")))
-        if self.bar:
+        if self.bar.shown:
             self.bar.update(self.fraction() or 0.0, self.text("train", self.training, self.bar.room))
 
     def message(self, text: str) -> None:
         """Print a line (above the bar)."""
-        if self.bar:
-            self.bar.print(text)
-        else:
-            print(text, file=self.stream, flush=True)
+        self.bar.print(text)
 
     def fraction(self) -> float | None:
         """Share of the budget that is used, of whichever part ends first; None without a budget."""

@@ -34,6 +34,7 @@ class Parts(NamedTuple):
     envs: int  # on this device
     devices: int
     axis: str | None  # name of the device axis, None for one device
+    bytes_per_env: dict[str, int] = {}  # "state", and "rollout" of an iteration
 
 
 class _Keys(NamedTuple):
@@ -62,19 +63,40 @@ def _keys(parts: Parts, key: Array) -> _Keys:
     return _Keys(state, critic, actor, list(updates), draws)
 
 
-def iterate(parts: Parts, motion: Motion, state: TrainState) -> tuple[TrainState, Statistics]:
-    """One iteration, and its statistics over all devices."""
-    settings, policy, axis = parts.settings, parts.policy, parts.axis
-    keys = _keys(parts, state.key)
-    # float32: samples pass int32's range, and only ratios are needed
-    samples = state.iteration.astype(jnp.float32) * (settings.steps_per_iter * parts.envs * parts.devices)
-    active = samples < settings.normalizer_samples
-    probability = explore(settings, samples)
+class Rolled(NamedTuple):
+    """What comes of rolling out an iteration."""
 
-    actors, rollout, rolled = rolling.collect(
-        parts.env, parts.engine, motion, policy, state.agent, Actors(state.env, state.obs, state.memory), probability,
-        settings.steps_per_iter,
-    )  # fmt: skip
+    actors: Actors  # after it
+    rollout: Rollout
+    statistics: Statistics  # of this device
+
+
+def roll(parts: Parts, motion: Motion, state: TrainState, actors: Actors) -> Rolled:
+    """The control steps of an iteration. Of `state` only the agent and the iteration are looked at."""
+    probability = explore(parts.settings, _samples(parts, state))
+    return Rolled(
+        *rolling.collect(
+            parts.env,
+            parts.engine,
+            motion,
+            parts.policy,
+            state.agent,
+            actors,
+            probability,
+            parts.settings.steps_per_iter,
+        )
+    )
+
+
+def learn(parts: Parts, motion: Motion, state: TrainState, rolled: Rolled) -> tuple[TrainState, Statistics]:
+    """What an iteration learns from its rollout, and its statistics over all devices. Of `state`, env, obs and memory
+    are not looked at."""
+    settings, policy, axis = parts.settings, parts.policy, parts.axis
+    actors, rollout, _ = rolled
+    keys = _keys(parts, state.key)
+    samples = _samples(parts, state)
+    active = samples < settings.normalizer_samples
+
     reward, scored = _score(parts, state.reward_models, rollout)
     batch, advantages = actor_critic.targets(policy, state.agent, settings, rollout, reward, axis)
     agent, critic = actor_critic.update_critic(keys.critic, policy, state.agent, settings, batch, parts.envs, axis)
@@ -85,9 +107,21 @@ def iterate(parts: Parts, motion: Motion, state: TrainState) -> tuple[TrainState
     agent = actor_critic.anneal(agent, settings, rollout.done == FAILED, axis)
     agent = actor_critic.update_normalizers(agent, parts.spec, rollout, active, axis)
 
-    stats = {**critic, **actor, **learned, **advantages, **scored, **rolled, **_state_of(parts, agent, probability)}
+    stood = _state_of(parts, agent, explore(settings, samples))
+    stats = {**critic, **actor, **learned, **advantages, **scored, **rolled.statistics, **stood}
     after = TrainState(agent, models, actors.env, actors.obs, actors.memory, state.iteration + 1, keys.state)
     return after, statistics.over_devices(stats, axis)
+
+
+def iterate(parts: Parts, motion: Motion, state: TrainState) -> tuple[TrainState, Statistics]:
+    """One iteration, and its statistics over all devices."""
+    actors = Actors(state.env, state.obs, state.memory)
+    return learn(parts, motion, state, roll(parts, motion, state, actors))
+
+
+def _samples(parts: Parts, state: TrainState) -> Array:
+    """Samples before this iteration; float32, as they pass int32's range and only ratios are needed."""
+    return state.iteration.astype(jnp.float32) * (parts.settings.steps_per_iter * parts.envs * parts.devices)
 
 
 def _score(parts: Parts, states: tuple, rollout: Rollout) -> tuple[Array, Statistics]:

@@ -27,8 +27,8 @@ SHOW_SECONDS = 1.0  # how often the display and Ctrl-C get their turn
 # MimicKit's order of the update statistics (4.13) with ours among their kin; the rest follows
 ORDER = (
     "Critic_Loss", "Actor_Loss", "Clip_Frac", "Imp_Ratio", "KL", "Action_Bound_Loss", "Disc_Loss", "Disc_Grad_Penalty",
-    "Disc_Logit_Loss", "Disc_Pos_Acc", "Disc_Neg_Acc", "Disc_Pos_Logit", "Disc_Neg_Logit", "Adv_Mean", "Adv_Std",
-    "Disc_Reward_Mean", "Disc_Reward_Std",
+    "Disc_Agent_Acc", "Disc_Demo_Acc", "Disc_Agent_Logit", "Disc_Demo_Logit", "Disc_Logit_Loss", "Disc_Pos_Acc",
+    "Disc_Neg_Acc", "Disc_Pos_Logit", "Disc_Neg_Logit", "Adv_Mean", "Adv_Std", "Disc_Reward_Mean", "Disc_Reward_Std",
 )  # fmt: skip
 LAST = ("Obs_Norm_Mean", "Obs_Norm_Std", "Exp_Prob", "Action_Std", "Actor_Learning_Rate")
 WITHIN = ("episodes", "unstable", "reward_mean")  # statistics that other columns hold
@@ -45,6 +45,7 @@ class Training(NamedTuple):
     test: Callable[[Any, jax.Array], Episodes]  # (agent, key) -> Episodes
     motion: Any
     facts: dict[str, Any]  # stored with checkpoints: robot, its hash, config
+    notes: tuple[str, ...] = ()  # what was chosen for this machine and why, for the user
 
 
 class Clock:
@@ -84,19 +85,25 @@ def restore(training: Training, folder: Path) -> tuple[TrainState, dict[str, Any
         raise UserError(f"{folder}: was trained with other settings (there -> here): {'; '.join(differ[:5])}")
     if facts["motion_hash"] != training.facts["motion_hash"]:
         raise UserError(f"{folder}: the motion {training.settings.motion} was changed since the run began")
+    rows = facts.get("reference_rows"), training.facts["reference_rows"]
+    if rows[0] != rows[1]:
+        raise UserError(
+            f"{folder}: was trained with {rows[0]} reference rows per control step, and this machine's memory allows "
+            f"{rows[1]}; resume it on one with as much memory"
+        )
     return checkpoint.restore(folder, training.place(training.first()), training.facts)
 
 
-def train(training: Training, out: Path, resume: bool, notes: tuple[str, ...] = ()) -> bool:
+def train(training: Training, out: Path, resume: bool) -> bool:
     """Train until the budget is used up or the user interrupts; returns whether the budget was used up.
 
     Raises UserError if another process trains in `out`.
     """
     with files.alone(out):
-        return _train(training, out, resume, notes)
+        return _train(training, out, resume)
 
 
-def _train(training: Training, out: Path, resume: bool, notes: tuple[str, ...]) -> bool:
+def _train(training: Training, out: Path, resume: bool) -> bool:
     settings, folder = training.settings, out / "checkpoints"
     facts: dict[str, Any] = {"hours": 0.0}
     if resume and checkpoint.latest(folder) is not None:
@@ -113,7 +120,7 @@ def _train(training: Training, out: Path, resume: bool, notes: tuple[str, ...]) 
         Display(budget, Extent(done * per, clock.hours() * 60, done)) as display,
         Interrupt(display.message) as interrupt,
     ):
-        for note in notes:
+        for note in training.notes:
             display.message(note)
         display.message(
             f"{'goes on' if resume else 'writes'} in {out}" + (f" at iteration {done}" if done else "; compiling")

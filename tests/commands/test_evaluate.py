@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from mimicjax import build, commands, config, evaluate
 from mimicjax.config.settings import RunSettings
-from mimicjax.draw import canvas as graphics
+from mimicjax.draw import canvas
 from mimicjax.errors import UserError
 from mimicjax.motion.files import write_clip
 from mimicjax.robot.load import load
@@ -64,13 +65,24 @@ def test_evaluation_of_a_run(run, capsys):
     assert data["overall"]["all"]["episodes"] == 7 and data["clips"]["short"]["start"]["episodes"] == 1
     lengths = {(e["clip"], e["from"]): e["length"] for e in data["episodes"]}
     assert lengths["short", "start"] <= 15 and lengths["sway", "start"] <= 60
-    assert (folder / "evaluation" / "0000000020-native-seed7.csv").is_file() and data["notes"] == []
+    assert data["notes"] == [] and data["run"] == folder.name and data["trained_with"] == data["versions"]
+    whole = data["overall"]["all"]  # against the single episodes
+    steps, returns = (np.array([e[name] for e in data["episodes"]]) for name in ("length", "Return"))
+    assert whole["Episode_Length"]["value"] == pytest.approx(steps.mean(), rel=1e-6)
+    assert whole["Return_Per_Step"]["value"] == pytest.approx(returns.sum() / steps.sum(), rel=1e-5)
+    assert whole["Completed"]["value"] == pytest.approx(np.mean([e["done"] != "failed" for e in data["episodes"]]))
+    rows = list(csv.DictReader((folder / "evaluation" / "0000000020-native-seed7.csv").open()))
+    table = {(row["clip"], row["from"]): row for row in rows}
+    assert set(table) == {(clip, origin) for clip in ("", "sway", "short") for origin in ("all", "start", "random")}
+    assert table["", "all"]["MPJPE_Global"] == str(whole["MPJPE_Global"]["value"]) and rows[0]["checkpoint"] == "20"
+    length = next(line for line in shown.splitlines() if line.startswith(" Episode_Length"))
+    assert f"{steps.mean():.4g} ±" in length
 
 
 @pytest.mark.filterwarnings("ignore:os.fork")  # imageio reads with ffmpeg
 def test_another_motion_another_checkpoint_another_folder_and_a_video(run, tmp_path, capsys):
     try:
-        graphics.backend()
+        canvas.backend()
     except UserError:
         pytest.skip("no OpenGL here")
     given = ["--run", str(run[0]), "--motion", str(run[0] / "short.npz"), "--checkpoint", "10", "--episodes", "0"]
@@ -83,7 +95,12 @@ def test_another_motion_another_checkpoint_another_folder_and_a_video(run, tmp_p
     with imageio.get_reader(tmp_path / "deep" / "v.mp4") as video:
         episode = data["episodes"][0]
         assert video.count_frames() == episode["length"] + 1 + (30 if episode["done"] == "failed" else 0)
-        assert video.get_meta_data()["fps"] == 30 and video.get_data(0).shape == (544, 960, 3)
+        assert video.get_meta_data()["fps"] == 30
+        first = video.get_data(0).astype(int)
+    columns = np.nonzero(first[..., 2] > first[..., 0] + 90)[1]  # the blue double stands ahead: right of the middle
+    bright = np.nonzero(first[80:430, 200:-200].min(-1) > 200)[1] + 200  # and the robot left of it
+    assert first.shape == (544, 960, 3) and len(columns) > 4000 and len(bright) > 400
+    assert 560 < np.median(columns) < 720 and 240 < np.median(bright) < 400
     shown = capsys.readouterr()
     assert "error" not in shown.err and f"100 % of {episode['length'] + 1} frames" in shown.err
     assert "filming short" in shown.out

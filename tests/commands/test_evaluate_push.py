@@ -65,6 +65,8 @@ def test_two_runs_side_by_side(run, second, tmp_path, capsys):
     first, other = data["sweeps"]
     assert first["cells"] == other["cells"] and first["unpushed"] == other["unpushed"]  # the same policy twice
     fates = {(c["direction"], c["unit"], c["level"]): (c["stood"], c["survived"]) for c in first["cells"]}
+    for cell in first["cells"]:
+        assert cell["survival"]["value"] == (cell["survived"] / cell["stood"] if cell["stood"] else None)
     assert first["unpushed"]["episodes"] == 8 and first["unpushed"]["survived"] >= 4  # untrained, it may fall by itself
     assert fates["forward", "N s", 1.0][1] > 0 and fates["left", "N s", 400.0] == (2, 0)  # no G1 stands 400 N s
     ratios = {row["direction"]: row["survive_50"]["ratio"] for row in data["comparison"] if row["unit"] == "N s"}

@@ -60,7 +60,8 @@ def not_finite(stats: statistics.Statistics) -> set[str]:
 def test_config_trains(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two iterations move everything that learns, are traced once and compiled once, and their statistics are numbers."""
     chex.clear_trace_counter()
-    monkeypatch.setattr(iteration, "iterate", chex.assert_max_traces(iteration.iterate, 1))
+    for part in ("roll", "learn"):
+        monkeypatch.setattr(iteration, part, chex.assert_max_traces(getattr(iteration, part), 1))
     world = build.world(config.load(RunSettings, name, SMALL))
     training = build.training(world)
     state = training.place(training.first())

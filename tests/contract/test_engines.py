@@ -80,18 +80,20 @@ def start(name: str) -> Physics:
     return engine(name).init(qpos, qvel)
 
 
-def plain(physics: Physics, ctrl: np.ndarray, wrench: np.ndarray, steps: int = 1) -> Physics:
+def plain(
+    physics: Physics, ctrl: np.ndarray, wrench: np.ndarray, steps: int = 1, model: mujoco.MjModel | None = None
+) -> Physics:
     """The same by mj_step, one environment after the other, rounded to float32 after each control step."""
-    rows = []
-    bodies = [model().body(robot().body_names[body]).id for body in robot().wrench_bodies]
+    rows, model = [], model or alone().model
+    bodies = [model.body(robot().body_names[body]).id for body in robot().wrench_bodies]
     for state in zip(*[np.asarray(x) for x in physics[:3]], ctrl, wrench, strict=True):
-        data = mujoco.MjData(model())
+        data = mujoco.MjData(model)
         qpos, qvel, warmstart, target, push = state
         for _ in range(steps):
             data.qpos, data.qvel, data.qacc_warmstart, data.ctrl = qpos, qvel, warmstart, target
             data.xfrc_applied[bodies] = push
             for _ in range(scene.substeps(SETTINGS)):
-                mujoco.mj_step(model(), data)
+                mujoco.mj_step(model, data)
             qpos, qvel, warmstart = [x.astype(np.float32) for x in (data.qpos, data.qvel, data.qacc_warmstart)]
         rows.append((qpos, qvel, warmstart, False))
     return Physics(*[np.stack(x) for x in zip(*rows, strict=True)])
@@ -146,6 +148,7 @@ def test_wrench_acts_on_each_body_as_force_and_as_torque(name):
 
 
 def momentum_of(qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
+    """Of the robot alone, [3] N s."""
     data = mujoco.MjData(model())
     data.qpos, data.qvel = qpos, qvel
     mujoco.mj_forward(model(), data)

@@ -16,9 +16,10 @@ import test_engines as engines
 from conftest import packed_g1
 
 from mimicjax.config.push import PushSettings
-from mimicjax.config.settings import ActionSettings, EnvSettings, TerminationSettings
+from mimicjax.config.settings import ActionSettings, EnvSettings
 from mimicjax.env import disturbances
 from mimicjax.env import env as environment
+from mimicjax.env.view import Scope
 
 DT = 1 / engines.SETTINGS.control_freq
 STEPS = 8
@@ -41,14 +42,10 @@ BOUNDS = {"native": [(1.0, 0.0, 0.0)], "mjx": [(0.5, 1e-6, 1e-5), (0.9, 5e-5, 1e
 def program(name: str, shape: str):
     """Row i pushes wrench body i, row W + i twists it, the others feel nothing -> (first state, steps of everything)."""
     settings = PushSettings(force=[1.0, 1.0], torque=[1.0, 1.0], shape=shape, interval=[9.0, 9.0])
-    disturb = disturbances.make(engines.robot(), engines.alone().layout, {"p": settings}, DT, engines.N, observe=True)
-    loose = EnvSettings(
-        action=ActionSettings(mode="reference"), random_start=False, terminations=TerminationSettings(early=False)
-    )
-    env, engine = (
-        environment.make(engines.robot(), engines.alone().layout, loose, engines.SETTINGS.control_freq, disturb),
-        engines.engine(name),
-    )
+    loose = EnvSettings(action=ActionSettings(mode="reference"), random_start=False, early_termination=False)
+    scope = Scope(engines.robot(), loose, engines.alone().layout, DT)
+    disturb = disturbances.make(scope, {"p": settings}, engines.N, observe=True)
+    env, engine = environment.make(scope, disturb), engines.engine(name)
     rows = np.arange(BODIES)
     force, torque = np.zeros((2, engines.N, 1, 3), np.float32)
     force[rows, 0], torque[BODIES + rows, 0] = FORCE, TORQUE
@@ -66,15 +63,15 @@ def program(name: str, shape: str):
         timer = timer._replace(until=jnp.full(engines.N, BEGIN), pulse=pulse)
         state = state._replace(push=state.push._replace(timers={"p": timer}))
 
-        def one(state, _):
+        def step(state, _):
             state, ctrl, wrench = env.before(clips, state, jnp.zeros((engines.N, 29)))
             before = state.physics
             state = state._replace(physics=engine.step(state.physics, ctrl, wrench, state.variant))
             row = before, ctrl, wrench, state.physics
-            state, step, _ = env.after(clips, state)
-            return state, (*row, step.obs["critic"])
+            state, end, _ = env.after(clips, state)
+            return state, (*row, end.obs["privileged"])
 
-        return jax.lax.scan(one, state, None, length=STEPS)[1]
+        return jax.lax.scan(step, state, None, length=STEPS)[1]
 
     return jax.device_get(run(packed_g1()))
 
@@ -109,7 +106,8 @@ def test_momentum_gained_is_the_impulse():
 
 
 def test_the_critic_sees_the_wrench_that_comes():
-    _, _, wrench, _, critic = program("native", "constant")
+    _, _, wrench, _, privileged = program("native", "constant")
     # after the wrenches, the profile's level and that the environment is pushed
-    seen = critic[:, :, -6 * BODIES - 2 : -2].reshape(STEPS, engines.N, BODIES, 6) * [100, 100, 100, 20, 20, 20]
+    seen = privileged[:, :, : 6 * BODIES].reshape(STEPS, engines.N, BODIES, 6) * [100, 100, 100, 20, 20, 20]
     np.testing.assert_allclose(seen[:-1], wrench[1:], rtol=1e-5)
+    np.testing.assert_array_equal(privileged[..., 6 * BODIES :], np.ones((STEPS, engines.N, 2)))

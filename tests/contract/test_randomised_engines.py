@@ -220,7 +220,7 @@ def test_mistakes_are_named():
         ({"friction": [1.2, 0.3]}, "friction.*low not above high"),
         ({"base_bodies": ["torso"], "base_mass": [0, 1]}, "no body 'torso'.*torso_link"),
         ({"base_mass": [-50, 1]}, "must stay above 0"),
-        ({"gravity": [1.0]}, "three half-widths"),
+        ({"gravity": [1.0]}, "three numbers"),
     ):
         with pytest.raises(UserError, match=words):
             randomisation.check(alone(), dataclasses.replace(RandomizeSettings(), **changes))

@@ -42,7 +42,7 @@ def made(g1, clips) -> Iterator[tuple]:
     settings = RunSettings(num_envs=ENVS, engine=EngineSettings(name="native"), env=few, learn=learn)
     scope = Scope(g1, settings.env, scene_g1().layout, 1.0 / settings.engine.control_freq)
     env = environment.make(scope, views=["difference"])
-    motion = table.tabulate(g1, clips, env.dt, table.COARSEST)
+    motion = table.tabulate(g1, clips, env.dt, 1)
     world = World(
         settings=settings, robot=g1, scene=scene_g1(), scope=scope, clips=(synthetic_clip(29),), motion=motion,
         env=env, test_env=env, devices=(jax.devices()[0],), notes=(),
@@ -52,7 +52,8 @@ def made(g1, clips) -> Iterator[tuple]:
     first = place(build.first_state(world, parts))
     chex.clear_trace_counter()
     with pytest.MonkeyPatch.context() as patch:  # two traces of an iteration are an error in every test here
-        patch.setattr(iteration, "iterate", chex.assert_max_traces(iteration.iterate, 1))
+        for name in ("roll", "learn"):
+            patch.setattr(iteration, name, chex.assert_max_traces(getattr(iteration, name), 1))
         yield world, run, lambda: jax.tree.map(lambda x: x.copy(), first)
 
 

@@ -126,9 +126,7 @@ def _env() -> Env:
         state, step, following = advance(motion, state)
         over = step.done != RUNNING
         begin = Start(jnp.ones_like(over), following, jnp.zeros_like(state.physics.qvel))
-        state = state._replace(
-            step=jnp.where(over, 0, state.step), reward_sum=jnp.where(over, 0.0, state.reward_sum)
-        )
+        state = state._replace(step=jnp.where(over, 0, state.step), reward_sum=jnp.where(over, 0.0, state.reward_sum))
         return state, step._replace(obs={"actor": seen(following)}), begin
 
     def demonstrate(name, motion, keys):

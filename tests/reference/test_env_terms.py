@@ -11,12 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import scope_g1
 
 from mimicjax.config.settings import EnvSettings, ObservationSettings, TerminationSettings
-from mimicjax.env import observations, rewards, terminations
-from mimicjax.env.observations import View
+from mimicjax.env import discriminator, observations, rewards, terminations
+from mimicjax.env.view import Scope, View
 from mimicjax.motion import library
-from mimicjax.robot.kinematics import ground_clearance, plane
+from mimicjax.robot.kinematics import ground_clearance
 
 GLOBAL = ObservationSettings()
 LOCAL = ObservationSettings(frame="heading")
@@ -28,10 +29,14 @@ UNNORMAL = 5e-5
 SUM = 1e-3  # absolute, of checksums: they add hundreds of float32 numbers, some of them finite differences
 
 
+def scope_of(observed: ObservationSettings, **settings) -> Scope:
+    return scope_g1(EnvSettings(observations=observed, **settings))
+
+
 def view_of(robot, clips, pose, reference) -> View:
     query = jax.jit(jax.vmap(lambda c, t: library.query(robot, c, 0, t), in_axes=(None, 0)))
     targets = query(clips, 0.313 + jnp.arange(1, 4) / 30)
-    return View(pose, reference, targets, jnp.float32(0.313))
+    return View.of(pose, reference)._replace(targets=targets, phase=jnp.float32(0.313))
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +45,9 @@ def view(g1, clips, simulated, reference):
 
 
 @pytest.fixture(scope="module")
-def obs(g1, view):
-    terms = {name: observations.make(g1, settings) for name, settings in FRAMES.items()}
-    return jax.jit(lambda view: {name: term(view) for name, term in terms.items()})(view)
+def obs(view):
+    terms = {name: observations.make(scope_of(settings)) for name, settings in FRAMES.items()}
+    return jax.jit(lambda view: {name: term.see(view) for name, term in terms.items()})(view)
 
 
 def test_simulated_state_and_kinematics(g1, simulated, reference, golden):
@@ -91,9 +96,9 @@ def test_observation_values(frame, first, want, obs, golden):
     golden(obs[frame][first : first + len(want)], want, atol=UNNORMAL)
 
 
-def test_phase_observation(g1, view, golden):
+def test_phase_observation(view, golden):
     settings = ObservationSettings(terms=["character", "phase"], root_height=False, phase_encoding=4)
-    seen = jax.jit(observations.make(g1, settings))(view)
+    seen = jax.jit(observations.make(scope_of(settings)).see)(view)
     want = (0.313, 0.922673, -0.711536, 0.999921, -0.02513, -0.385584, -0.70265, -0.012566, -0.999684)
     assert seen.shape == (245,)
     golden(seen[-9:], want)
@@ -102,8 +107,8 @@ def test_phase_observation(g1, view, golden):
 @pytest.mark.parametrize(("frame", "want"), [
     ("global", (56.63008, 0.70337, 112.71253)), ("heading", (55.65671, 0.29142, 112.63397)),
 ])  # fmt: skip
-def test_amp_policy_observation(frame, want, g1, view, golden, checksums):
-    seen = observations.make(g1, dataclasses.replace(FRAMES[frame], terms=["character"]))(view)
+def test_amp_policy_observation(frame, want, view, golden, checksums):
+    seen = observations.make(scope_of(dataclasses.replace(FRAMES[frame], terms=["character"]))).see(view)
     assert seen.shape == (237,)
     golden(checksums(seen), want, atol=SUM)
 
@@ -112,24 +117,56 @@ def test_amp_policy_observation(frame, want, g1, view, golden, checksums):
     ("global", (56.68420, 10.54266, 123.01612), (57.27399, 10.85176, 123.78820), (-0.58979, -0.30910, 6.36976)),
     ("heading", (55.40640, 10.36852, 122.44779), (55.59597, 10.54318, 123.03142), (-0.18957, -0.17467, 5.16138)),
 ])  # fmt: skip
-def test_add_discriminator_observation(frame, demo, agent, gap, g1, reference, simulated, golden, checksums):
-    term = observations.difference(g1, FRAMES[frame])
-    its, own = term(reference), term(simulated)
+def test_add_discriminator_observation(frame, demo, agent, gap, view, reference, simulated, golden, checksums):
+    scope = scope_of(FRAMES[frame])
+    features = discriminator.features(scope)
+    its, own = features(reference), features(simulated)
     assert its.shape == (317,)
     golden(checksums(its), demo, atol=SUM)
     golden(checksums(own), agent, atol=SUM)
-    golden(checksums(its - own), gap, atol=SUM)
+    golden(checksums(discriminator.VIEWS["difference"](scope).see(view)), gap, atol=SUM)
     if frame == "global":
         golden(its[:9], (0.2504, 0.091789, 0.76623, 0.962172, 0.270614, 0.031455, -0.006358, -0.093118, 0.995635))
         golden(its[237:240], (0.118015, -0.068531, 0.461663))
+
+
+@pytest.mark.parametrize(("frame", "start", "sums", "oldest", "newest", "speeds"), [
+    ("global", 0.313, (166.52975, 9.63055, 331.08650),
+     (-0.053333, 0.007663, 0.760437, 0.955857, 0.293518, 0.013583, 0.015845, -0.09765, 0.995095),
+     (0, 0, 0.76623, 0.962172, 0.270614, 0.031455, -0.006358, -0.093118, 0.995635),
+     ((0.8, 0, 0, 0.046392, -0.30844, -0.015468), (0.8, -0.255093, 0.18541, -0.208536, -0.281771, -0.780456))),
+    ("heading", 0.313, (164.56850, 10.76287, 331.19435),
+     (-0.049267, 0.021816, 0.760437, 0.999625, 0.02376, 0.013583, -0.011185, -0.098293, 0.995095),
+     (0, 0, 0.76623, 0.999505, 0.000014, 0.031455, -0.031332, -0.087918, 0.995635),
+     ((0.77012, -0.216599, 0, -0.038851, -0.309481, -0.015468),
+      (0.701055, -0.462164, 0.18541, -0.277037, -0.214786, -0.780456))),
+    ("global", 0.021, (187.21369, 14.00260, 339.67123), None, None, None),
+    ("heading", 0.021, (187.00641, 14.07614, 339.60555), None, None, None),
+])  # fmt: skip
+def test_amp_discriminator_observation(g1, clips, golden, checksums, frame, start, sums, oldest, newest, speeds):
+    """B.5: three steps of the clip; sizes 3 + 6 + 6 x 30 + 3 x 5 + 6 + 29 a step."""
+    observed = dataclasses.replace(FRAMES[frame], terms=["character"])
+    sight = discriminator.VIEWS["motion"](scope_of(observed, disc_steps=3))
+    times = start - jnp.arange(2, -1, -1) / 30
+    poses = jax.jit(jax.vmap(lambda c, t: library.query(g1, c, 0, t), in_axes=(None, 0)))(clips, times)
+    last = jax.tree.map(lambda rows: rows[-1], poses)
+    seen = np.asarray(jax.jit(sight.see)(View.of(last, last)._replace(history=poses)))
+    assert seen.shape == (717,) and sight.history == 3
+    golden(checksums(seen), sums, atol=SUM)
+    if oldest:
+        steps = seen.reshape(3, -1)
+        golden(steps[0, :9], oldest, atol=UNNORMAL)
+        golden(steps[2, :9], newest, atol=UNNORMAL)
+        golden(steps[0, -35:-29], speeds[0], atol=UNNORMAL)
+        golden(steps[2, -35:-29], speeds[1], atol=UNNORMAL)
 
 
 @pytest.mark.parametrize(("frame", "want", "terms"), [
     ("global", 0.928409, (0.998915, 0.998846, 0.955759, 0.862431, 0.663064)),
     ("heading", 0.957431, (0.998915, 0.998846, 0.9918, 0.898881, 0.796203)),
 ])  # fmt: skip
-def test_reward(frame, want, terms, g1, simulated, reference, golden):
-    reward, values = jax.jit(rewards.make(g1, EnvSettings(observations=FRAMES[frame])))(simulated, reference)
+def test_reward(frame, want, terms, view, golden):
+    reward, values = jax.jit(rewards.make(scope_of(FRAMES[frame])))(view)
     golden(reward, want)
     golden([values[name] for name in ("pose", "vel", "root_pose", "root_vel", "key_pos")], terms)
 
@@ -144,11 +181,10 @@ def test_tracking_errors(simulated, reference, golden):
 
 @pytest.mark.parametrize(("settings", "largest"), [(GLOBAL, 0.112281), (LOCAL, 0.010007)], ids=["world", "root"])
 @pytest.mark.parametrize("margin", [-UNNORMAL, UNNORMAL])
-def test_largest_body_distance(settings, largest, margin, g1, simulated, reference):
-    failed = terminations.strayed(g1, settings, largest + margin)(simulated, reference)
-    assert bool(failed) == (margin < 0)
-    distance = TerminationSettings(pose_distance=largest + margin)
-    words = terminations.reason(g1, distance, settings, plane, simulated, reference)
+def test_largest_body_distance(settings, largest, margin, view):
+    scope = scope_of(settings, terminations={"pose": TerminationSettings(largest + margin)})
+    assert bool(terminations.make(scope)(view)) == (margin < 0)
+    words = terminations.reason(scope, view)
     assert words == ("left the reference" if margin < 0 else "failed")
 
 
@@ -168,7 +204,7 @@ def test_falls(body, depth, falls, clearance, g1, reference):
     down = jnp.asarray([0.0, 0.0, -lower])
     pose = reference._replace(root_pos=reference.root_pos + down, body_pos=reference.body_pos + down)
     robot = dataclasses.replace(g1, contact_bodies=np.asarray(may))
-    assert bool(jax.jit(terminations.make(robot, TerminationSettings(pose=False), GLOBAL, plane))(pose, pose)) == falls
-    assert terminations.reason(robot, TerminationSettings(), GLOBAL, plane, pose, pose) == (
-        "fell" if falls else "failed"
-    )
+    scope = scope_of(GLOBAL, terminations={"fall": TerminationSettings()})._replace(robot=robot)
+    view = View.of(pose, pose)
+    assert bool(jax.jit(terminations.make(scope))(view)) == falls
+    assert terminations.reason(scope, view) == ("fell" if falls else "failed")

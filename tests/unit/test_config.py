@@ -247,6 +247,71 @@ def test_a_flag_of_an_entry_that_is_nowhere_says_how_to_add_it(argv):
     assert parse("--rewards", value.strip("'"))[1].rewards["rot"] == Term(0.3)
 
 
+@dataclasses.dataclass(frozen=True)
+class Named:
+    colour: str = key("red", "colour", names="colours")
+    others: list[str] = key([], "more of them", names="colours")
+    again: str | None = key(None, "one or none", names="colours")
+    weights: dict[str, float] = key({"red": 1.0}, "of colours", names="colours", low=0.0)
+    pet: str = key("cat", "pet", names="pets")
+
+
+COLOURS = {"colours": {"red": 1, "blue": 2}}  # any collection, such as a table
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("colour: bleu", "bad.yaml: colour: given 'bleu', allowed is one of red, blue (did you mean blue?)"),
+        ("others: [red, Blue]", "others.1: given 'Blue', allowed is one of red, blue (did you mean blue?)"),
+        ("again: green", "again: given 'green', allowed is one of red, blue or null"),
+        ("weights: {rde: 1}", "weights.rde: unknown name (did you mean red?); allowed here: red, blue"),
+        ("weights: {grey: null}", "weights.grey: unknown name"),
+        ("weights: {red: -1}", "weights.red: given -1, allowed is a number at least 0"),
+    ],
+)
+def test_names_are_those_of_the_tables(write, text, says):
+    write("bad", text)
+    with pytest.raises(UserError) as error:
+        config.load(Named, "bad", names=COLOURS)
+    assert says in str(error.value) and "\n" not in str(error.value)
+    if "-1" not in text:
+        config.load(Named, "bad")  # without the tables they are plain text
+
+
+def test_names_that_there_are(write):
+    write("a", "colour: blue\nothers: [blue]\nagain: red\nweights: {blue: 2}\npet: any\n")
+    got = config.load(Named, "a", ["again=null"], names=COLOURS)
+    assert got == Named("blue", ["blue"], None, {"red": 1.0, "blue": 2.0}, "any")
+    assert config.from_dict(Named, config.to_dict(got), names=COLOURS) == got
+    with pytest.raises(UserError, match="^mine: pet: given 'any', allowed is one of cat"):
+        config.from_dict(Named, config.to_dict(got), "mine", {"pets": ["cat"]})
+
+
+def test_flags_of_names(capsys, monkeypatch):
+    def named(*argv):
+        return config.command_line(argparse.ArgumentParser(), Named, argv, names=COLOURS)[1]
+
+    assert named("--weights.red", "2", "--colour", "blue").weights == {"red": 2.0}
+    for argv in (["--weights", "{rde: 1}"], ["--weights.rde", "1"]):
+        with pytest.raises(UserError, match=r"weights\.rde: unknown name \(did you mean red\?\)"):
+            named(*argv)
+    with pytest.raises(UserError, match="weights has no blue in this config.*to add it: --weights '{blue: 3}'"):
+        named("--weights.blue", "3")
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit):
+        named("--help")
+    text = capsys.readouterr().out
+    for part in (
+        "--colour NAME",
+        "colour; one of red, blue (now red)",
+        "more of them; a list [one of red, blue, ...] (now [])",
+        "of colours; a mapping {name: a number at least 0}, name one of red, blue (now {red: 1.0})",
+        "pet; text (now cat)",
+    ):
+        assert part in text
+
+
 def test_help_shows_the_values_of_the_chosen_config(write, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     write("a", "seed: 31\nrewards: {root: {weight: 0.25}}\n")

@@ -88,7 +88,7 @@ def test_a_budget_draws_a_bar_and_a_narrow_terminal_shows_less(monkeypatch):
             display.update(samples, 0.8, 10, LIVE, logged=False)
         live = screen(stream.getvalue())[-1]
     assert "━" in live and "1M/4M | 20k/s | 2 min left | train: episode 74 steps, error 0.051 m" in live
-    assert display.bar and display.bar.share == 0.25
+    assert display.bar.share == 0.25
 
 
 def test_figures_of_tests_and_of_training_are_not_mixed():
@@ -105,7 +105,7 @@ def test_an_unknown_speed_is_said_to_be_unknown():
 
 
 def test_a_stream_that_is_no_terminal_gets_lines():
-    assert Display(stream=io.StringIO()).bar is None
+    assert not Display(stream=io.StringIO()).bar.shown
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import scene_g1
+from conftest import DT, STILL, scope_g1
 
 from mimicjax.config.settings import (
     ActionSettings,
@@ -23,9 +21,8 @@ from mimicjax.errors import UserError
 from mimicjax.motion import library
 from mimicjax.robot import kinematics
 from mimicjax.run import rollout
-from mimicjax.types import FAILED, RUNNING, SUCCEEDED, TIME_UP, Engine, Physics
+from mimicjax.types import FAILED, RUNNING, SUCCEEDED, TIME_UP, Physics
 
-DT = 1 / 30
 LOOPS, ENDS = 0, 1  # clips
 # name -> clip, start, steps before this one, shift of the robot from the reference, done code
 CASES = {
@@ -48,13 +45,6 @@ NAMES = list(CASES)
 OVER = [name for name, case in CASES.items() if case[-1] != RUNNING]
 
 
-def identity(physics, ctrl, wrench, variant):
-    return physics
-
-
-ENGINE = Engine("identity", engine_state.init, identity, engine_state.write)
-
-
 def physics_at(robot, clips, clip, time, shift):
     """Physics on the reference, shifted by [B,3] m."""
     qpos, qvel = jax.vmap(lambda c, t: kinematics.qpos_of(robot, library.query(robot, clips, c, t)))(clip, time)
@@ -62,8 +52,8 @@ def physics_at(robot, clips, clip, time, shift):
 
 
 @pytest.fixture(scope="module")
-def env(g1):
-    return environment.make(g1, scene_g1().layout, EnvSettings(), 30)
+def env():
+    return environment.make(scope_g1())
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +70,11 @@ def run(g1, clips, env, columns):
     @jax.jit
     def run(clips, shift):
         keys = jax.random.split(jax.random.key(3), len(CASES))
-        state, obs = rollout.begin(env, ENGINE, clips, keys, clip, start)
+        state, obs = rollout.begin(env, STILL, clips, keys, clip, start)
         physics = physics_at(g1, clips, clip, start + DT * (steps + 1), shift)
         physics = physics._replace(unstable=jnp.asarray([name == "unstable" for name in NAMES]))
         state = state._replace(physics=physics, step=steps, reward_sum=jnp.full(len(CASES), 5.0))
-        return state, *rollout.control_step(env, ENGINE, clips, state, jnp.zeros((len(CASES), 29)))
+        return state, *rollout.control_step(env, STILL, clips, state, jnp.zeros((len(CASES), 29)))
 
     return lambda shift: run(clips, shift)
 
@@ -110,8 +100,8 @@ def test_counters(ran, columns):
     np.testing.assert_array_equal(after.step, np.where(over, 0, steps + 1))
     np.testing.assert_array_equal(np.asarray(after.clip)[~over], clip[~over])
     np.testing.assert_array_equal(np.asarray(after.start)[~over], start[~over])
-    np.testing.assert_array_equal(step.diagnostics["episode_length"], steps + 1)
-    np.testing.assert_allclose(step.diagnostics["episode_return"], 5.0 + np.asarray(step.reward), rtol=1e-6)
+    np.testing.assert_array_equal(step.episode_length, steps + 1)
+    np.testing.assert_allclose(step.episode_return, 5.0 + np.asarray(step.reward), rtol=1e-6)
     np.testing.assert_allclose(after.reward_sum, np.where(over, 0.0, 5.0 + np.asarray(step.reward)), rtol=1e-6)
     assert (jax.random.key_data(before.key) != jax.random.key_data(after.key)).any(axis=-1).all()
 
@@ -145,8 +135,8 @@ def test_what_is_not_finite_ends_there(ran):
         assert np.isfinite(leaf).all()
     for name in ("unstable", "not a number"):
         row = NAMES.index(name)
-        assert step.reward[row] == 0 and step.diagnostics["unstable"][row]
-    assert np.asarray(step.diagnostics["unstable"]).sum() == 2
+        assert step.reward[row] == 0 and step.unstable[row]
+    assert np.asarray(step.unstable).sum() == 2
 
 
 def test_neighbours_do_not_notice(run, ran, columns):
@@ -159,7 +149,7 @@ def test_neighbours_do_not_notice(run, ran, columns):
 
 def ended(g1, clips, columns, settings):
     """What `Env.after` gives of every case, in an environment of its own: (EnvState, Step, Start)."""
-    env = environment.make(g1, scene_g1().layout, settings, 30)
+    env = environment.make(scope_g1(settings))
     clip, start, steps, shift = columns
 
     @jax.jit
@@ -173,7 +163,7 @@ def ended(g1, clips, columns, settings):
 
 
 def test_episodes_that_may_not_end_early(g1, clips, columns):
-    _, step, _ = ended(g1, clips, columns, EnvSettings(terminations=TerminationSettings(early=False)))
+    _, step, _ = ended(g1, clips, columns, EnvSettings(early_termination=False))
     got = dict(zip(NAMES, np.asarray(step.done).tolist(), strict=True))
     assert got["falls"] == got["strays"] == RUNNING
     assert got["strays at its time"] == TIME_UP and got["falls as the clip ends"] == SUCCEEDED
@@ -196,7 +186,7 @@ def test_what_failed_starts_again(g1, clips, columns):
 
 def test_actions_lead_the_reference_by_a_step(g1, clips):
     settings = EnvSettings(action=ActionSettings(mode="reference"), random_start=False)
-    env = environment.make(g1, scene_g1().layout, settings, 30)
+    env = environment.make(scope_g1(settings))
     keys = jax.random.split(jax.random.key(0), 2)
     clip, start = env.draw(clips, keys)
     np.testing.assert_array_equal(start, [0, 0])
@@ -214,11 +204,17 @@ def test_actions_lead_the_reference_by_a_step(g1, clips):
     assert mask.all()
 
 
-def test_unknown_reward_names_the_nearest(g1):
-    with pytest.raises(UserError, match="key_pos"):
-        environment.make(
-            g1, scene_g1().layout, dataclasses.replace(EnvSettings(), rewards={"key_poss": RewardSettings(1.0)}), 30
-        )
+UNKNOWN = [
+    (EnvSettings(rewards={"key_poss": RewardSettings(1.0)}), r"env\.rewards\.key_poss.*did you mean key_pos"),
+    (EnvSettings(terminations={"falls": TerminationSettings()}), r"env\.terminations\.falls.*did you mean fall"),
+    (EnvSettings(observations=ObservationSettings(terms=["targets"])), r"observations\.terms.*did you mean target"),
+]
+
+
+@pytest.mark.parametrize(("settings", "words"), UNKNOWN)
+def test_unknown_terms_name_the_nearest(settings, words):
+    with pytest.raises(UserError, match=words):
+        environment.make(scope_g1(settings))
 
 
 def test_physics_is_all_that_the_engine_gives(env, clips):

@@ -9,46 +9,50 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import scene_g1
+from conftest import STILL, scope_g1
 
 from mimicjax import config
-from mimicjax.config.randomize import SensorSettings, StartSettings
+from mimicjax.config.randomize import StartSettings
 from mimicjax.config.settings import ActionSettings, EnvSettings, ObservationSettings, RandomizeSettings, RunSettings
-from mimicjax.engine import state as engine_state
 from mimicjax.env import env as environment
 from mimicjax.env import observations, randomisation
-from mimicjax.env.observations import View
+from mimicjax.env.view import View
 from mimicjax.errors import UserError
 from mimicjax.robot import kinematics
 from mimicjax.run import rollout
-from mimicjax.types import RUNNING, Engine
+from mimicjax.types import RUNNING
 
 S = 4
 COMPACT = ObservationSettings(joints="angle")
 ENV = EnvSettings(action=ActionSettings(mode="reference"), observations=COMPACT)
 
 
-def make(g1, **changes) -> randomisation.Randomisation:
-    settings = dataclasses.replace(RandomizeSettings(), **changes)
-    return randomisation.make(g1, settings, observations.layout(g1, COMPACT), S)
+def make(**changes) -> randomisation.Randomisation:
+    scope = scope_g1(ENV)
+    return randomisation.make(scope, dataclasses.replace(RandomizeSettings(), **changes), observations.make(scope), S)
+
+
+def part_of_columns(seen) -> np.ndarray:
+    """The name of the part that every number of an observation belongs to."""
+    return np.asarray([part.name for part in seen.parts for _ in range(part.size)])
 
 
 def keys(count: int, seed: int = 0) -> jax.Array:
     return jax.random.split(jax.random.key(seed), count)
 
 
-def draws(g1, reference, count: int = 2000, **changes) -> randomisation.Noise:
-    return jax.device_get(jax.vmap(lambda key: make(g1, **changes).draw(key, reference))(keys(count)))
+def draws(reference, count: int = 2000, **changes) -> randomisation.Noise:
+    return jax.device_get(jax.vmap(lambda key: make(**changes).draw(key, reference))(keys(count)))
 
 
 @pytest.mark.parametrize("joints", ["angle", "rotation"])
-def test_the_layout_says_where_each_part_is(g1, reference, simulated, joints):
-    """What a part of the pose moves is what the layout says; the sizes add up."""
+def test_parts_say_where_they_are(reference, simulated, joints):
+    """What a part of the pose moves is what its part says; the sizes add up."""
     settings = ObservationSettings(terms=["character", "phase", "target"], joints=joints)
-    layout, see = observations.layout(g1, settings), jax.jit(observations.make(g1, settings))
-    names = np.asarray([name for name, size in layout for _ in range(size)])
+    seen = observations.make(scope_g1(EnvSettings(observations=settings)))
+    names, see = part_of_columns(seen), jax.jit(seen.see)
     targets = jax.tree.map(lambda x: jnp.stack([x] * 3), reference)
-    view = View(simulated, reference, targets, jnp.float32(0.3))
+    view = View.of(simulated, reference)._replace(targets=targets, phase=jnp.float32(0.3))
     whole = see(view)
     assert whole.shape == names.shape
     moved = {
@@ -69,7 +73,7 @@ def test_the_layout_says_where_each_part_is(g1, reference, simulated, joints):
 
 def test_late_targets_are_those_of_so_many_substeps_ago(g1, reference):
     """Delays of 0 to 9 substeps against the plain meaning: a line of targets, read so far behind."""
-    parts = make(g1, delay=[0, 9])
+    parts = make(delay=[0, 9])
     noise = parts.draw(jax.random.key(0), reference)
     targets = np.random.default_rng(0).normal(size=(6, 29)).astype(np.float32)
     line = np.concatenate([np.tile(reference.dof_pos, (12, 1)), np.repeat(targets, S, axis=0)])
@@ -80,21 +84,21 @@ def test_late_targets_are_those_of_so_many_substeps_ago(g1, reference):
             assert ctrl.shape == (S, 29)
             got.append(ctrl)
         np.testing.assert_array_equal(np.concatenate(got), line[12 - late : len(line) - late], err_msg=str(late))
-    found = draws(g1, reference, delay=[2, 5]).delay
+    found = draws(reference, delay=[2, 5]).delay
     assert sorted(set(found.tolist())) == [2, 3, 4, 5] and np.bincount(found)[2:].min() > 400
 
 
 def test_torque_noise_is_a_torque(g1, reference):
     """kp times the shift of the target is the torque: normal by episode, within 0.5 to 1.5 of the share by substep."""
-    found = draws(g1, reference, torque_noise=0.04)
+    found = draws(reference, torque_noise=0.04)
     share = np.asarray(found.torque) / g1.torque_limit
     assert abs(share.mean()) < 1e-3 and share.std() == pytest.approx(0.04, rel=0.02)
-    parts = make(g1, torque_noise=0.04)
+    parts = make(torque_noise=0.04)
     noise, ctrl = parts.drive(
         randomisation.Noise((), found.torque[0], (), (), (), (), ()), jax.random.key(0), jnp.ones(29)
     )
     np.testing.assert_allclose((np.asarray(ctrl) - 1.0) * g1.kp, found.torque[0], atol=1e-4)
-    each = make(g1, torque_noise=0.1, torque_noise_per="substep")
+    each = make(torque_noise=0.1, torque_noise_per="substep")
     begun = jax.vmap(lambda key: each.draw(key, reference))(keys(500))
     ctrl = jax.vmap(lambda n, key: each.drive(n, key, jnp.zeros(29))[1])(begun, keys(500, 1))
     share = np.asarray(ctrl) * g1.kp / g1.torque_limit
@@ -105,7 +109,7 @@ def test_torque_noise_is_a_torque(g1, reference):
 
 
 def test_encoders_that_are_off_shift_what_is_seen_and_what_is_done(g1, reference):
-    parts = make(g1, joint_zero=0.05)
+    parts = make(joint_zero=0.05)
     noise = parts.draw(jax.random.key(0), reference)
     assert 0.04 < np.abs(noise.zero).max() <= 0.05
     pose = parts.measured(noise, reference)
@@ -119,7 +123,7 @@ def test_encoders_that_are_off_shift_what_is_seen_and_what_is_done(g1, reference
 
 
 def test_actions_are_filtered_from_the_second_on(g1, reference):
-    parts = make(g1, smoothing=[0.3, 0.3])
+    parts = make(smoothing=[0.3, 0.3])
     noise, actions, want = parts.draw(jax.random.key(0), reference), np.random.default_rng(0).normal(size=(5, 29)), []
     for step, action in enumerate(actions.astype(np.float32)):
         noise, got = parts.smooth(noise, action, jnp.int32(step))
@@ -128,15 +132,14 @@ def test_actions_are_filtered_from_the_second_on(g1, reference):
 
 
 def test_noise_and_bias_are_of_the_size_and_place_they_say(g1, reference):
-    sizes = SensorSettings(joint_angles=0.03, root_velocity=0.5, target_position=0.2)
-    parts = make(g1, noise=sizes, bias=SensorSettings(root_rotation=0.02))
-    layout = observations.layout(g1, COMPACT)
-    names = np.asarray([name for name, size in layout for _ in range(size)])
+    sizes = {"joint_angles": 0.03, "root_velocity": 0.5, "target_position": 0.2}
+    parts = make(noise=sizes, bias={"root_rotation": 0.02})
+    names = part_of_columns(observations.make(scope_g1(ENV)))
     clean = jnp.zeros(len(names))
     noise = jax.vmap(lambda key: parts.draw(key, reference))(keys(3000))
     seen = np.asarray(jax.vmap(lambda n, key: parts.sense(n, key, clean))(noise, keys(3000, 1)))
     for name in set(names):
-        part, size = seen[:, names == name], getattr(sizes, name, 0.0)
+        part, size = seen[:, names == name], sizes.get(name, 0.0)
         if name == "root_rotation":
             assert part.std() == pytest.approx(0.02, rel=0.03)
         elif size:
@@ -149,7 +152,7 @@ def test_noise_and_bias_are_of_the_size_and_place_they_say(g1, reference):
 
 def test_episodes_begin_near_the_reference(g1, reference):
     start = StartSettings(root_position=[0.05, 0.04, 0.0], root_velocity=[0.5, 0.0, 0.0], joint_angles=0.1)
-    parts = make(g1, start=start)
+    parts = make(start=start)
     given = kinematics.qpos_of(g1, reference)
     pose, qpos, qvel = jax.vmap(lambda key: parts.start(key, reference, *given))(keys(1000))
     moved, pushed = np.asarray(qpos - given[0]), np.asarray(qvel - given[1])
@@ -164,7 +167,7 @@ def test_episodes_begin_near_the_reference(g1, reference):
 
 FULL = RandomizeSettings(
     variants=9, link_mass=[0.8, 1.2], joint_zero=0.05, torque_noise=0.05, delay=[0, 5], smoothing=[0.0, 0.3],
-    noise=SensorSettings(joint_angles=0.03), bias=SensorSettings(root_rotation=0.02),
+    noise={"joint_angles": 0.03}, bias={"root_rotation": 0.02},
     start=StartSettings(joint_angles=0.05),
 )  # fmt: skip
 
@@ -175,31 +178,26 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def stand(physics, ctrl, wrench, variant):
-    return physics
-
-
 @functools.cache
-def programs(g1, randomize: str, count: int):
+def programs(randomize: str, count: int):
     """(begin, control step) of `count` environments, compiled; randomize: a name in SETTINGS."""
-    env = environment.make(g1, scene_g1().layout, ENV, 30, None, SETTINGS[randomize], S)
-    engine = Engine("stand", engine_state.init, stand, engine_state.write)
+    env = environment.make(scope_g1(ENV), None, SETTINGS[randomize], S)
 
     def begin(clips):
         rows = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(7), i))(jnp.arange(count))
-        return rollout.begin(env, engine, clips, rows, jnp.zeros(count, jnp.int32), 0.1 * jnp.arange(count))
+        return rollout.begin(env, STILL, clips, rows, jnp.zeros(count, jnp.int32), 0.1 * jnp.arange(count))
 
     def step(clips, state, lower):
         height = state.physics.qpos.at[:, 2].add(-lower)
         state = state._replace(physics=state.physics._replace(qpos=height))
-        return rollout.control_step(env, engine, clips, state, jnp.zeros((count, 29)))
+        return rollout.control_step(env, STILL, clips, state, jnp.zeros((count, 29)))
 
     return jax.jit(begin), jax.jit(step)
 
 
-def follow(g1, clips, randomize: str = "full", count: int = 6):
+def follow(clips, randomize: str = "full", count: int = 6):
     """[(state, obs), (state, Step), (state, Step)]: environments 1 and 3 fall in the second of two control steps."""
-    begin, step = programs(g1, randomize, count)
+    begin, step = programs(randomize, count)
     seen = [begin(clips)]
     for lower in (jnp.zeros(count), jnp.zeros(count).at[jnp.asarray([1, 3])].set(0.75)):
         seen.append(step(clips, seen[-1][0], lower))
@@ -207,7 +205,7 @@ def follow(g1, clips, randomize: str = "full", count: int = 6):
 
 
 def test_what_an_episode_has_is_drawn_again_at_its_reset_only(g1, clips):
-    (first, _), (same, step), (after, ended) = follow(g1, clips)
+    (first, _), (same, step), (after, ended) = follow(clips)
     assert (ended.done != RUNNING).tolist() == [row in (1, 3) for row in range(6)] and not step.done.any()
     assert (first.variant > 0).all() and (first.variant <= 9).all()
     over = ended.done != RUNNING
@@ -217,12 +215,12 @@ def test_what_an_episode_has_is_drawn_again_at_its_reset_only(g1, clips):
         assert ((old != new).any(axis=1) == over).all(), name
     np.testing.assert_array_equal(after.variant[~over], first.variant[~over])
     assert (ended.obs["actor"] != ended.obs["critic"]).any(axis=1).all()
-    once = follow(g1, clips, "once")
+    once = follow(clips, "once")
     np.testing.assert_array_equal(once[2][0].variant, once[0][0].variant)
 
 
 def test_results_do_not_depend_on_neighbours(g1, clips):
-    whole, few = follow(g1, clips), follow(g1, clips, count=4)
+    whole, few = follow(clips), follow(clips, count=4)
     for a, b in zip(jax.tree.leaves(whole[2][0].noise), jax.tree.leaves(few[2][0].noise), strict=True):
         np.testing.assert_array_equal(a[:4], b)
     np.testing.assert_array_equal(whole[2][1].obs["actor"][:4], few[2][1].obs["actor"])
@@ -230,30 +228,41 @@ def test_results_do_not_depend_on_neighbours(g1, clips):
 
 def test_nothing_is_drawn_where_nothing_is_asked_for(g1, clips):
     """Without settings and with empty ones every number is the same, and nothing is kept."""
-    off, empty = follow(g1, clips, "off"), follow(g1, clips, "empty")
+    off, empty = follow(clips, "off"), follow(clips, "empty")
     assert off[0][0].noise == () and not off[0][0].variant.any()
     for a, b in zip(jax.tree.leaves(off[2]), jax.tree.leaves(empty[2]), strict=True):
         if not jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
             np.testing.assert_array_equal(a, b)
     # the draws of clips and starts do not move when other things are drawn
-    randomised = follow(g1, clips, "on the reference")
+    randomised = follow(clips, "on the reference")
     np.testing.assert_array_equal(randomised[2][0].start, off[2][0].start)
 
 
-def test_profiles_are_their_sources(tmp_path):
-    def load(*profiles: str) -> RandomizeSettings:
-        file = tmp_path / "run.yaml"
-        file.write_text(f"extends: [add_g1, {', '.join(f'randomize/{name}' for name in profiles)}]\n")
-        return config.load(RunSettings, file).randomize
+def load(folder, *profiles: str) -> RandomizeSettings:
+    """What add_g1 randomises with these profiles on top."""
+    file = folder / "run.yaml"
+    file.write_text(f"extends: [add_g1, {', '.join(profiles)}]\n")
+    return config.load(RunSettings, file).randomize
 
-    beyond, video, play = load("beyondmimic"), load("videomimic_s1"), load("playground")
+
+def test_profiles_are_their_sources(tmp_path):
+    names = ("beyondmimic", "videomimic_s1", "playground")
+    beyond, video, play = (load(tmp_path, f"randomize/{name}") for name in names)
     assert (beyond.when, beyond.base_com, beyond.joint_zero) == ("once", [0.025, 0.05, 0.05], 0.01)
-    assert beyond.noise.joint_velocities == 0.5 and beyond.start.root_angular_velocity == [0.52, 0.52, 0.78]
+    assert beyond.noise["joint_velocities"] == 0.5 and beyond.start.root_angular_velocity == [0.52, 0.52, 0.78]
     assert (video.friction, video.base_mass, video.kp) == ([0.1, 1.25], [-1.0, 3.0], [0.97, 1.03])
     assert (play.friction, play.frictionloss, play.link_mass) == ([0.4, 1.0], [0.5, 2.0], [0.9, 1.1])
-    assert (play.noise.joint_velocities, play.joint_zero, play.armature) == (1.5, 0.05, [1.0, 1.05])
-    for profile in ("beyondmimic", "videomimic_s1", "playground"):
-        off = load(profile, "none")
+    assert (play.noise["joint_velocities"], play.joint_zero, play.armature) == (1.5, 0.05, [1.0, 1.05])
+
+
+def test_the_profile_none_takes_everything_back(tmp_path):
+    """Of the profiles, and noise and bias of every part that a sensor can have any of."""
+    noisy = tmp_path / "noisy.yaml"
+    sizes = ", ".join(f"{name}: 0.1" for name in observations.part_names(scope_g1(ENV)))
+    noisy.write_text(f"randomize: {{noise: {{{sizes}}}, bias: {{{sizes}}}}}\n")
+    assert len(load(tmp_path, noisy.name).noise) == len(load(tmp_path, noisy.name).bias) == 12
+    for profile in ("randomize/beyondmimic", "randomize/videomimic_s1", "randomize/playground", noisy.name):
+        off = load(tmp_path, profile, "randomize/none")
         assert off == RandomizeSettings() and off.models == 0
 
 
@@ -261,7 +270,9 @@ def test_mistakes_are_named(g1):
     for changes, words in (
         ({"delay": [3, 1]}, "randomize.delay.*low not above high"),
         ({"smoothing": [0.5]}, "randomize.smoothing"),
-        ({"start": StartSettings(root_position=[0.1])}, "start.root_position.*three sizes"),
+        ({"start": StartSettings(root_position=[0.1])}, "start.root_position.*three numbers"),
+        ({"noise": {"joint_angle": 0.1}}, r"randomize\.noise\.joint_angle: .*allowed: .*did you mean joint_angles"),
+        ({"bias": {"target": 0.1}}, r"randomize\.bias\.target: no part of an observation"),
     ):
         with pytest.raises(UserError, match=words):
-            make(g1, **changes)
+            make(**changes)

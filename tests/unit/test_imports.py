@@ -11,7 +11,7 @@ import pytest
 import mimicjax
 
 PACKAGE = Path(mimicjax.__file__).parent
-BASE = {"bar", "types", "rotation", "config", "errors", "files", "paths", "text", "versions"}
+BASE = {"bar", "statistics", "types", "rotation", "config", "errors", "files", "paths", "text", "versions"}
 LAYERS = [
     "robot",
     "motion",
@@ -20,7 +20,7 @@ LAYERS = [
     "draw",
     "run",
     "evaluation",
-    "build",
+    "build|names",
 ]  # after BASE, before the commands
 LEVEL = {name: level for level, names in enumerate(LAYERS, start=1) for name in names.split("|")}
 

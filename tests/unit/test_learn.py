@@ -16,8 +16,18 @@ from conftest import minibatch_of
 from mimicjax import statistics
 from mimicjax.config.settings import DiscSettings, LearnSettings, OptimizerSettings, StdSettings
 from mimicjax.errors import UserError
-from mimicjax.learn import acting, actor_critic, gaussian, losses, minibatch, networks, normalizers, optimizers
-from mimicjax.learn import replay, returns
+from mimicjax.learn import (
+    acting,
+    actor_critic,
+    gaussian,
+    losses,
+    minibatch,
+    networks,
+    normalizers,
+    optimizers,
+    replay,
+    returns,
+)
 from mimicjax.learn.algorithms import ALGORITHMS
 from mimicjax.learn.reward_models import ADD
 from mimicjax.learn.sockets import RewardModel, Spec
@@ -247,7 +257,9 @@ def test_actions_are_sampled_with_a_probability(probability):
     agent = agent_of()
     obs = jnp.tile(jnp.asarray([0.3, -0.2, 0.1]), (4000, 1))
     settings = dataclasses.replace(SMALL, std=StdSettings(begin=0.5))
-    action, log_prob, random = jax.jit(functools.partial(act, settings))(agent, obs, jax.random.split(KEY, 4000), probability)
+    action, log_prob, random = jax.jit(functools.partial(act, settings))(
+        agent, obs, jax.random.split(KEY, 4000), probability
+    )
     mean = MODE(agent, obs)
     np.testing.assert_allclose(np.mean(random), probability, atol=0.03)
     moved = np.abs(action - mean).max(axis=-1) > 1e-5

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from conftest import scene_g1
+from conftest import scene_g1, scope_g1
 
 from mimicjax import config
 from mimicjax.config.push import PushSettings
@@ -15,7 +15,6 @@ from mimicjax.engine import scene
 from mimicjax.env import disturbances, push_profiles
 from mimicjax.errors import UserError
 
-DT = 1 / 30
 TORSO = "torso_link"
 
 
@@ -28,8 +27,8 @@ def test_bodies_beyond_the_robots_own_come_after_them(g1):
     wider = push_profiles.wrench_bodies(g1, profiles)
     np.testing.assert_array_equal(wider, [*g1.wrench_bodies, 0])
     np.testing.assert_array_equal(push_profiles.wrench_bodies(g1, {"p": push(force=[1.0, 2.0])}), g1.wrench_bodies)
-    layout = scene.with_wrench_bodies(scene_g1(), wider).layout
-    assert disturbances.make(g1, layout, profiles, DT, 1, observe=False) is not None
+    scope = scope_g1()._replace(layout=scene.with_wrench_bodies(scene_g1(), wider).layout)
+    assert disturbances.make(scope, profiles, 1, observe=False) is not None
 
 
 WRONG = {
@@ -59,7 +58,7 @@ def test_mistakes_name_their_key(g1, case):
     with pytest.raises(UserError, match=r"disturb\.profiles\.p") as caught:
         settings = config.load(RunSettings, None, {"disturb.profiles": {"p": given}})
         push_profiles.wrench_bodies(g1, settings.disturb.profiles)
-        disturbances.make(g1, scene_g1().layout, settings.disturb.profiles, DT, 1, observe=False)
+        disturbances.make(scope_g1(), settings.disturb.profiles, 1, observe=False)
     assert caught.match(words) and "\n" not in str(caught.value)
 
 
@@ -75,6 +74,6 @@ def test_shipped_profiles_load_and_are_no_runs(g1):
     assert not set(names) & set(config.available())
     for name in names:
         profiles = config.load(RunSettings, name).disturb.profiles
-        assert profiles and disturbances.make(g1, scene_g1().layout, profiles, DT, 1, observe=False) is not None, name
+        assert profiles and disturbances.make(scope_g1(), profiles, 1, observe=False) is not None, name
     found = config.load(RunSettings, "disturb/beyondmimic").disturb.profiles["beyondmimic"]
     assert (found.velocity, found.angular_velocity, found.interval) == ([0.5, 0.5, 0.2], [0.52, 0.52, 0.78], [1.0, 3.0])

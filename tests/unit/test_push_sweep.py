@@ -11,16 +11,22 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 import pytest
-from conftest import scene_g1
+from restored_runs import untrained
 
-from mimicjax.config.settings import ActionSettings, EngineSettings, EnvSettings, LearnSettings, ObservationSettings
+from mimicjax.config.settings import (
+    ActionSettings,
+    EngineSettings,
+    EnvSettings,
+    LearnSettings,
+    ObservationSettings,
+    RunSettings,
+)
 from mimicjax.engine import choose, scene, state
-from mimicjax.env import env as environment
 from mimicjax.errors import UserError
 from mimicjax.evaluation import progress
+from mimicjax.evaluation.episodes import Player
 from mimicjax.evaluation.push import cells, profile, sweep
 from mimicjax.evaluation.push.cells import FOREVER, Cell, Plan
-from mimicjax.learn import actor_critic
 from mimicjax.motion import library
 from mimicjax.robot import kinematics
 from mimicjax.robot.load import load
@@ -29,15 +35,17 @@ from mimicjax.types import CLAMP, WRAP, Clip, Engine
 LEARN = LearnSettings(actor_hidden=[8], critic_hidden=[8])
 
 
-def made_plan(kinds: list[Cell], bodies: list[str], dt: float) -> Plan:
+def plan_of(kinds: list[Cell], bodies: list[str], dt: float) -> Plan:
     """One episode of every cell, all from the start of clip 0."""
     count = len(kinds)
+    wrench = np.stack([cells.vector(k.direction) * k.level / (k.duration or 1.0) for k in kinds])
     return Plan(
-        np.zeros(count, np.int32), np.zeros(count, np.float32),
-        np.array([bodies.index(k.body) for k in kinds], np.int32),
-        np.stack([cells.vector(k.direction) * k.level / (k.duration or 1.0) for k in kinds]).astype(np.float32),
-        np.array([FOREVER if k.duration is None else k.duration / dt for k in kinds], np.float32),
-    )  # fmt: skip
+        clip=np.zeros(count, np.int32),
+        start=np.zeros(count, np.float32),
+        body=np.array([bodies.index(k.body) for k in kinds], np.int32),
+        wrench=wrench.astype(np.float32),
+        steps=np.array([FOREVER if k.duration is None else k.duration / dt for k in kinds], np.float32),
+    )
 
 
 def standing(robot, height: float, yaw: float = 0.0, seconds: float = 3.0) -> Clip:
@@ -58,14 +66,6 @@ def momentum(model: mujoco.MjModel, qpos: np.ndarray, qvel: np.ndarray) -> np.nd
     return np.concatenate([model.body_mass.sum() * data.subtree_linvel[0], data.subtree_angmom[0]])
 
 
-def agent_for(robot, env, motion):
-    """An untrained policy."""
-    one = jnp.zeros(1)
-    obs = jax.eval_shape(env.place, motion, jax.random.split(jax.random.key(0), 1), one.astype(jnp.int32), one)[1]
-    init = lambda key: actor_critic.init(key, LEARN, *[obs["actor"].shape[-1]] * 2, robot.num_dofs)  # noqa: E731
-    return jax.jit(init)(jax.random.key(0))
-
-
 @pytest.fixture(scope="module")
 def floating():
     """Momentum [E,6] gained by pushes on a robot that hangs high in the air, turned by 90 degrees; what was seen of it."""
@@ -77,22 +77,19 @@ def floating():
     ]  # fmt: skip
     bodies = ["torso_link", "pelvis"]
     settings = EngineSettings(name="native", threads=1, iterations=10)
-    there = scene.build(robot, settings, [robot.body_names.index(body) for body in bodies])
     holds = EnvSettings(action=ActionSettings(mode="reference"), observations=ObservationSettings(joints="angle"))
-    env, motion = (
-        environment.make(robot, there.layout, holds, 30),
-        library.pack(robot, [standing(robot, 50.0, np.pi / 2)]),
-    )
-    agent, plan = agent_for(robot, env, motion), made_plan(kinds, bodies, dt)
-    engine = choose.make(there, settings, len(kinds))
-    made = sweep.program(robot, there.layout, env, engine, LEARN, 2, agent, motion, plan, 0)
+    run = RunSettings(env=holds, learn=LEARN, engine=settings)
+    restored = untrained(robot, [standing(robot, 50.0, np.pi / 2)], run, bodies)
+    world, agent, plan = restored.world, restored.agent, plan_of(kinds, bodies, dt)
+    player = Player(world.test_env, choose.make(world.scene, settings, len(kinds)), restored.policy)
+    program = sweep.program(world, player, agent, plan, 2, 0)
     plan = jax.tree.map(jnp.asarray, plan)
-    carry = made.begin(motion, jax.random.split(jax.random.key(0), len(kinds)), plan)
+    carry = program.begin(world.motion, plan)
     for _ in range(2):
-        carry, rows = made.advance(agent, motion, plan, carry)
-    physics = jax.device_get(carry.env.physics)
-    found = np.stack([momentum(there.model, q, v) for q, v in zip(physics.qpos, physics.qvel, strict=True)])
-    return found - found[0], jax.device_get(rows), dt
+        carry, rows = program.advance(agent, world.motion, plan, carry)
+    physics, model = jax.device_get(carry.actors.env.physics), world.scene.model
+    gained = np.stack([momentum(model, q, v) for q, v in zip(physics.qpos, physics.qvel, strict=True)])
+    return gained - gained[0], jax.device_get(rows), dt
 
 
 def test_a_push_changes_momentum_by_its_impulse_in_the_frame_of_the_robot(floating):
@@ -117,15 +114,15 @@ def test_what_is_seen_of_a_robot_in_free_fall(floating):
 
 
 def test_joint_torques_are_those_of_mujocos_actuators(g1):
-    model = scene_g1().model
+    model = scene.build(g1, EngineSettings()).model
     generator = np.random.default_rng(0)
     data = mujoco.MjData(model)
     data.qpos[:], data.qpos[7:] = g1.start_qpos, generator.normal(size=29)
     data.qvel[6:], data.ctrl[:] = generator.normal(size=29), generator.normal(size=29)
     mujoco.mj_forward(model, data)
-    one = jax.jit(lambda ctrl, *state: sweep.joint_torque(g1, ctrl, kinematics.pose_of(g1, *state)))
-    found = one(*(jnp.asarray(values, jnp.float32) for values in (data.ctrl, data.qpos, data.qvel)))
-    np.testing.assert_allclose(found, data.actuator_force, rtol=1e-4, atol=1e-3)
+    torque_of = jax.jit(lambda ctrl, *state: sweep.joint_torque(g1, ctrl, kinematics.pose_of(g1, *state)))
+    torque = torque_of(*(jnp.asarray(values, jnp.float32) for values in (data.ctrl, data.qpos, data.qvel)))
+    np.testing.assert_allclose(torque, data.actuator_force, rtol=1e-4, atol=1e-3)
 
 
 def test_directions_go_anticlockwise_from_where_the_robot_looks():
@@ -233,13 +230,14 @@ def test_episodes_end_with_their_time_and_nobody_begins_anew():
     """An engine without physics on a clip that ends: the robot stays where it was put, at the clip's last pose."""
     robot = load("g1")
     still = Engine("still", state.init, lambda physics, ctrl, wrench, variant: physics, state.write)
-    layout = scene_g1().layout
-    env = environment.make(robot, layout, EnvSettings(observations=ObservationSettings(joints="angle")), 30)
-    motion = library.pack(robot, [standing(robot, 0.8, seconds=0.2)])  # ends after 6 steps: nobody begins anew
-    agent = agent_for(robot, env, motion)
-    plan = made_plan([Cell("torso_link", "left", 0.1, 1e4)], ["torso_link"], 1 / 30)
-    made = sweep.program(robot, layout, env, still, LEARN, 3, agent, motion, plan, 0)
+    settings = EnvSettings(observations=ObservationSettings(joints="angle"))
+    clip = standing(robot, 0.8, seconds=0.2)  # ends after 6 steps: nobody begins anew
+    restored = untrained(robot, [clip], RunSettings(env=settings, learn=LEARN))
+    world, agent = restored.world, restored.agent
+    plan = plan_of([Cell("torso_link", "left", 0.1, 1e4)], ["torso_link"], 1 / 30)
+    player = Player(world.test_env, still, restored.policy)
+    program = sweep.program(world, player, agent, plan, 3, 0)
     told: list[int] = []
-    found = sweep.collect(made, agent, motion, plan, 0, 12, told.append)
-    assert found.fallen.shape == (12, 1) and not found.fallen.any() and told == [5, 10, 12] and made.bytes > 0
-    np.testing.assert_allclose(found.global_error, 0.0, atol=1e-3)
+    curves = sweep.collect(program, agent, world.motion, plan, 12, told.append)
+    assert curves.fallen.shape == (12, 1) and not curves.fallen.any() and told == [5, 10, 12] and program.bytes > 0
+    np.testing.assert_allclose(curves.global_error, 0.0, atol=1e-3)

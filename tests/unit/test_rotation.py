@@ -90,11 +90,25 @@ def test_slerp():
     near(part, 0.3 * rotation.angle(a, b), atol=2e-4)
 
 
-def test_slerp_of_nearly_equal_rotations_is_their_mean():
-    a = jnp.asarray([1.0, 0, 0, 0])
-    b = rotation.exp(jnp.asarray([0.0015, 0, 0]))
-    near(rotation.slerp(a, b, jnp.float32(0.9)), 0.5 * (a + b), atol=0)
-    near(rotation.slerp(a, a, jnp.float32(0.9)), a, atol=0)
+@pytest.mark.parametrize("angle", [0.0, 0.0004, 0.0015, 0.0025])
+@pytest.mark.parametrize("blend", [rotation.slerp, rotation.nlerp])
+def test_blends_of_nearly_equal_rotations_go_evenly(blend, angle):
+    """By the half angle about x, on both sides of where slerp changes its formula (MimicKit takes the mean there)."""
+    turn = lambda e: jnp.asarray([np.cos(e / 2), np.sin(e / 2), 0, 0], jnp.float32)  # noqa: E731
+    near(blend(turn(0.0), turn(angle), jnp.float32(0.9)), turn(0.9 * angle), atol=2e-6)
+    near(blend(turn(0.0), turn(angle), jnp.float32(0.0)), turn(0.0), atol=1e-6)
+
+
+def test_nlerp_is_slerp_within_its_bound():
+    """x^3 / 240 for rotations x rad apart, up to 1, the short way; at the ends and halfway the same."""
+    shares = np.linspace(0, 1, 41)
+    for x in (0.1, 0.3, 1.0):
+        a, b = (np.asarray([np.cos(e / 2), 0, np.sin(e / 2), 0]) for e in (0.1, 0.1 + x))
+        got = jax.vmap(lambda s, a=a, b=b: rotation.nlerp(jnp.asarray(a, jnp.float32), -jnp.asarray(b, jnp.float32), s))
+        angles = 2 * np.arctan2(*np.asarray(got(jnp.asarray(shares, jnp.float32)), np.float64).T[[2, 0]])
+        error = np.abs(angles - 0.1 - shares * x)
+        assert error.max() < x**3 / 240
+        assert error[[0, 20, 40]].max() < 2e-6
 
 
 def test_normalize_is_safe_at_zero():

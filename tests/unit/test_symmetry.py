@@ -9,14 +9,16 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 import pytest
-from conftest import scene_g1
+from conftest import scene_g1, scope_g1
 
 from mimicjax import build, config
-from mimicjax.config.settings import ObservationSettings, RunSettings
+from mimicjax.config.push import PushSettings
+from mimicjax.config.settings import EnvSettings, ObservationSettings, RunSettings
+from mimicjax.engine import scene
 from mimicjax.env import disturbances, observations
-from mimicjax.env.observations import View
+from mimicjax.env.view import View
 from mimicjax.errors import UserError
-from mimicjax.learn import actor_critic, networks, normalizers
+from mimicjax.learn import acting, networks, normalizers
 from mimicjax.robot import kinematics, symmetry
 
 OBSERVED = ObservationSettings(terms=["character", "target"], target_steps=[1, 2])
@@ -49,13 +51,14 @@ def mirrored(robot, qpos, qvel):
 @pytest.mark.parametrize("joints", ["angle", "rotation"])
 def test_observations_of_the_mirrored_state(g1, frame, joints):
     settings = dataclasses.replace(OBSERVED, frame=frame, joints=joints)
-    observe, reflection = observations.make(g1, settings), observations.reflection(g1, settings)
+    observe = observations.make(scope_g1(EnvSettings(observations=settings)))
+    reflection = observations.reflection(g1, observe.parts)
 
     @jax.jit
     def seen(qpos, qvel):
         poses = jax.vmap(lambda q, v: kinematics.pose_of(g1, q, v))(qpos, qvel)
         first, second, targets = (jax.tree.map(lambda x, k=k: x[k], poses) for k in (0, 1, slice(2, 4)))
-        return observe(View(first, second, targets, jnp.float32(0)))
+        return observe.see(View.of(first, second)._replace(targets=targets))
 
     both = [
         np.asarray(seen(*(np.stack(part).astype(np.float32) for part in zip(*some, strict=True))))
@@ -84,6 +87,15 @@ def test_physics_of_the_mirrored_state(g1):
     np.testing.assert_allclose(got[1], want[1], atol=2e-3)
 
 
+def pushes(layout):
+    """What the critic sees of two profiles."""
+    bodies = ["left_elbow_link"]
+    profiles = {name: PushSettings(bodies=bodies, velocity=[1.0, 1.0, 0.0]) for name in ("p", "q")}
+    disturb = disturbances.make(scope_g1()._replace(layout=layout), profiles, 1, observe=True)
+    assert disturb is not None and disturb.term is not None
+    return disturb.term
+
+
 def test_wrenches_in_the_mirror(g1):
     """A push forward and to the left at the left elbow is one forward and to the right at the right elbow."""
     slots = [g1.body_names[body] for body in g1.wrench_bodies]
@@ -91,10 +103,9 @@ def test_wrenches_in_the_mirror(g1):
     wrench, want = np.zeros((2, len(slots), 6), np.float32)
     wrench[left], want[right] = [1, 2, 3, 4, 5, 6], [1, -2, 3, -4, 5, -6]
     rest = np.asarray([0.5, 0.25, 1.0])  # two levels, and that there are pushes
-    found = reflected(
-        disturbances.reflection(g1, scene_g1().layout, 2, True), np.concatenate([wrench.reshape(-1), rest])
-    )
-    np.testing.assert_array_equal(found, np.concatenate([want.reshape(-1), rest]))
+    mirror = observations.reflection(g1, pushes(scene_g1().layout).parts)
+    image = reflected(mirror, np.concatenate([wrench.reshape(-1), rest]))
+    np.testing.assert_array_equal(image, np.concatenate([want.reshape(-1), rest]))
 
 
 @pytest.fixture(scope="module")
@@ -107,28 +118,29 @@ def pushed():
 def test_the_policy_does_the_same_in_the_mirror(pushed):
     """With normalisers that have seen more of one side than of the other."""
     world, agent = pushed
-    learn, width, keys = world.settings.learn, build.sizes(world), jax.random.split(jax.random.key(1), 2)
+    policy, spec = build.policy(world), build.spec(world)
+    mirror = spec.mirror
+    assert mirror is not None and spec.blocks.keys() == mirror.blocks.keys() == {"actor", "privileged"}
+    keys = jax.random.split(jax.random.key(1), len(spec.blocks))
     obs = {
-        name: 1 + 2 * jax.random.normal(key, (5, width[name]))
-        for key, name in zip(keys, ("actor", "critic"), strict=True)
+        name: 1 + 2 * jax.random.normal(key, (5, size))
+        for key, (name, size) in zip(keys, spec.blocks.items(), strict=True)
     }
-    moments = {name: normalizers.update(normalizers.moments(width[name]), obs[name], jnp.asarray(True)) for name in obs}
-    agent = agent._replace(
-        actor=jax.tree.map(lambda x: 3 * x, agent.actor),
-        actor_norm=normalizers.symmetric(moments["actor"], agent.mirror.actor),
-        critic_norm=normalizers.symmetric(moments["critic"], agent.mirror.critic),
-    )
-    image = {name: networks.reflect(getattr(agent.mirror, name), obs[name]) for name in obs}
-    action, other = (actor_critic.mode(agent, learn, each) for each in (obs, image))
-    np.testing.assert_allclose(networks.reflect(agent.mirror.action, action), other, atol=1e-5)
+    norm = {name: normalizers.update(agent.norm[name], block, jnp.asarray(True)) for name, block in obs.items()}
+    norm = {name: normalizers.symmetric(moments, mirror.blocks[name]) for name, moments in norm.items()}
+    agent = agent._replace(actor=jax.tree.map(lambda x: 3 * x, agent.actor), norm=norm)
+    image = {name: networks.reflect(mirror.blocks[name], block) for name, block in obs.items()}
+    action, other = (acting.mode(policy, agent, each, ()) for each in (obs, image))
+    np.testing.assert_allclose(networks.reflect(mirror.action, action), other, atol=1e-5)
     assert np.abs(action - other).max() > 1e-3
-    value, same = (actor_critic.values(agent, learn, each) for each in (obs, image))
+    value, same = (acting.value(policy, agent, each, ()) for each in (obs, image))
     np.testing.assert_allclose(value, same, rtol=1e-5, atol=1e-5)
 
 
 def test_what_has_no_mirror_image(g1):
     with pytest.raises(UserError, match="phase"):
-        observations.reflection(g1, dataclasses.replace(OBSERVED, terms=["character", "phase"]))
+        settings = EnvSettings(observations=dataclasses.replace(OBSERVED, terms=["character", "phase"]))
+        observations.reflection(g1, observations.make(scope_g1(settings)).parts)
     one_armed = dataclasses.replace(g1, body_names=tuple(n.replace("left_elbow", "elbow") for n in g1.body_names))
     with pytest.raises(UserError, match="right_elbow_link has no partner left_elbow_link"):
         symmetry.bodies(one_armed)
@@ -138,4 +150,4 @@ def test_what_has_no_mirror_image(g1):
         symmetry.dofs(dataclasses.replace(g1, joint_axis=bent))
     lone = scene.with_wrench_bodies(scene_g1(), [g1.body_names.index("left_elbow_link")]).layout
     with pytest.raises(UserError, match="left_elbow_link is among the .*, right_elbow_link is not"):
-        disturbances.reflection(g1, lone, 1, True)
+        observations.reflection(g1, pushes(lone).parts)

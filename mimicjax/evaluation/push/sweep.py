@@ -20,6 +20,7 @@ from mimicjax.motion.reference import Motion, poses_at
 from mimicjax.robot import kinematics
 from mimicjax.run.rollout import Actors
 from mimicjax.types import RUNNING, Array, EnvState, Pose, Robot
+from mimicjax.world import World
 
 CHUNK = 5  # control steps of one call of the program: often enough for a progress bar, seldom enough to cost nothing
 WARP_BYTES = 400_000  # of an environment in mjx-warp, which allocates outside the compiled program
@@ -90,12 +91,10 @@ def _seen(
     )
 
 
-def step_of(scope: Scope, player: Player, bodies: int, onset: int) -> Callable:
-    """The function (agent, motion, plan, carry) -> (carry, Curves [B]): one control step in which nobody begins anew.
-
-    bodies: how many wrench bodies the player's engine has; plans number them.
-    """
-    env, fall = player.env, terminations.fall(scope)
+def step_of(world: World, player: Player, onset: int) -> Callable:
+    """The function (agent, motion, plan, carry) -> (carry, Curves [B]): one control step in which nobody begins anew."""
+    env, scope, bodies = player.env, world.scope, len(world.scene.layout.wrench_bodies)
+    fall = terminations.fall(scope)
 
     def pushed_step(agent: Agent, motion: Motion, plan: Plan, carry: Carry) -> tuple[Carry, Curves]:
         actors = carry.actors
@@ -114,14 +113,13 @@ def step_of(scope: Scope, player: Player, bodies: int, onset: int) -> Callable:
     return pushed_step
 
 
-def program(
-    scope: Scope, player: Player, agent: Agent, motion: Motion, plan: Plan, bodies: int, onset: int, seed: int
-) -> Program:
+def program(world: World, player: Player, agent: Agent, plan: Plan, onset: int, seed: int) -> Program:
     """Compile a sweep for as many episodes as `plan` has, with mode actions.
 
-    player: in the env of tests. bodies: that its engine pushes. onset: the control step in which pushes begin.
+    world: the wrench bodies of its scene are those that the plan numbers. player: in the env of tests, on an engine of
+    that scene. onset: the control step in which pushes begin.
     """
-    pushed_step = step_of(scope, player, bodies, onset)
+    pushed_step = step_of(world, player, onset)
 
     def begin(motion: Motion, plan: Plan) -> Carry:
         keys = jax.random.split(jax.random.key(seed), len(plan.clip))
@@ -133,8 +131,8 @@ def program(
 
     plan = jax.tree.map(jnp.asarray, plan)
     first = jax.jit(begin)
-    carry = jax.eval_shape(first, motion, plan)
-    compiled = jax.jit(advance, donate_argnums=3).lower(agent, motion, plan, carry).compile()
+    carry = jax.eval_shape(first, world.motion, plan)
+    compiled = jax.jit(advance, donate_argnums=3).lower(agent, world.motion, plan, carry).compile()
     used = compiled.memory_analysis()
     size = sum(getattr(used, f"{name}_size_in_bytes", 0) for name in ("temp", "argument", "output"))
     outside = WARP_BYTES * len(plan.clip) if player.engine.name == "mjx-warp" else 0

@@ -71,12 +71,12 @@ def compile_for(restored: Restored, trial: Trial, episodes: Schedule, seed: int)
     """The program for all episodes at once, or if memory is short for equal parts. Raises UserError."""
     world = restored.world
     pushed = [world.robot.body_names.index(body) for body in trial.bodies]
-    there = scene.with_wrench_bodies(world.scene, pushed)
+    world = world._replace(scene=scene.with_wrench_bodies(world.scene, pushed))
 
     def program(parts: int) -> Program:
         plan = sweep.part_of(episodes.plan, 0, parts)
-        player = Player(world.test_env, engine_for(restored, len(plan.clip), there), restored.policy)
-        return sweep.program(world.scope, player, restored.agent, world.motion, plan, len(pushed), episodes.onset, seed)
+        player = Player(world.test_env, engine_for(restored, len(plan.clip), world.scene), restored.policy)
+        return sweep.program(world, player, restored.agent, plan, episodes.onset, seed)
 
     whole, free = program(1), memory.free()
     budget = int(MEMORY_SHARE * free)
