@@ -93,7 +93,7 @@ class EnvSettings:
     terminations: dict[str, TerminationSettings] = key(
         _terminations(), "ways to fail; null removes an inherited one", names="terminations"
     )
-    task: str = key("", "what the robot is asked to do beside; empty for nothing", names="tasks")
+    task: str | None = key(None, "what the robot is asked to do beside; null for nothing", names="tasks")
     location: LocationSettings = key(LocationSettings, "")
     steering: SteeringSettings = key(SteeringSettings, "")
     disc_steps: int = key(

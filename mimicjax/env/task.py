@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax.numpy as jnp
-import mujoco
 
 from mimicjax import rotation
 from mimicjax.env.view import Term, View
 from mimicjax.errors import UserError
 from mimicjax.types import Array
+
+if TYPE_CHECKING:
+    import mujoco
 
 
 class Mark(NamedTuple):

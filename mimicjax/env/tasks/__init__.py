@@ -17,7 +17,7 @@ TASKS: dict[str, Callable[[Robot, EnvSettings, float], Task]] = {"location": loc
 def of(robot: Robot, settings: EnvSettings, dt: float) -> Task | None:
     """The task of the settings; None for none. Raises UserError for an unknown name."""
     name = settings.task
-    if not name:
+    if name is None:
         return None
     if name not in TASKS:
         raise UserError(f"env.task: given {name!r}, allowed: {', '.join(TASKS)}{nearest(name, TASKS)}")
