@@ -114,7 +114,7 @@ def minibatch_of(
         old_log_prob=log_prob if old_log_prob is None else jnp.asarray(old_log_prob),
         advantage=jnp.broadcast_to(jnp.asarray(advantage, jnp.float32), (count,)),
         sampled=jnp.ones(count) if sampled is None else jnp.asarray(sampled, jnp.float32),
-        distribution=distribution, log_prob=log_prob, key=jax.random.key(0), axis=axis,
+        distribution=distribution, log_prob=log_prob, keys=jax.random.split(jax.random.key(0), count), axis=axis,
     )  # fmt: skip
 
 

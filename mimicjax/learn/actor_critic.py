@@ -28,6 +28,7 @@ class Samples(NamedTuple):
     sampled: Array  # float32
     advantage: Array  # normalised
     target: Array
+    number: Array  # int32, which of all devices' samples it is
 
 
 def init(key: Array, settings: LearnSettings, spec: Spec, policy: Policy) -> Agent:
@@ -74,6 +75,7 @@ def targets(
         sampled=rollout.sampled.astype(jnp.float32),
         advantage=advantage,
         target=target,
+        number=parallel.numbers(*reward.shape, axis).reshape(reward.shape),
     )
     stats: Statistics = {"Adv_Mean": statistics.once(mean, axis), "Adv_Std": statistics.once(deviation, axis)}
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), samples), stats
@@ -137,7 +139,7 @@ def _minibatch(
         sampled=picked.sampled,
         distribution=distribution,
         log_prob=gaussian.log_prob(distribution, picked.action),
-        key=key,
+        keys=jax.vmap(lambda number: jax.random.fold_in(key, number))(picked.number),
         axis=axis,
     )
 

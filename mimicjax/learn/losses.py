@@ -66,7 +66,7 @@ def diversity(batch: Minibatch) -> tuple[jax.Array, Statistics]:
     ratio: mean squared difference of the means, over half of one minus the latents' cosine (MimicKit 4.8).
     """
     settings, z = batch.settings, batch.memory.z
-    other = jax.vmap(lambda key: latent.draw(key, z.shape[-1]))(jax.random.split(batch.key, len(z)))
+    other = jax.vmap(lambda key: latent.draw(key, z.shape[-1]))(batch.keys)
     memory = batch.memory._replace(z=other)
     mean = batch.policy.distribution(batch.agent, batch.blocks, memory, batch.pushed).mean
     apart = jnp.mean((mean - batch.distribution.mean) ** 2, axis=-1)

@@ -46,7 +46,7 @@ class Fit(NamedTuple):
     opt: Any
 
 
-# (parameters, sample indices [n], random key) -> this device's share [] of the loss, statistics of this device
+# (parameters, sample indices [n], random key of the step, alike on all devices) -> this device's share [] of the loss, statistics of this device
 Objective = Callable[[Any, jax.Array, jax.Array], tuple[jax.Array, Statistics]]
 
 
@@ -60,6 +60,8 @@ def fit(
     device only. Without any step (0 epochs) the parameters come back as they were, with no statistics.
     """
     order_key, step_key = jax.random.split(key)
+    if axis is not None:  # every device draws from its own samples
+        order_key = jax.random.fold_in(order_key, jax.lax.axis_index(axis))
     order = indices(order_key, samples, envs, settings)
     if not len(order):
         return start, {}

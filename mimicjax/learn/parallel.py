@@ -16,6 +16,17 @@ def total(tree: Any, axis: str | None) -> Any:
     return tree if axis is None else jax.lax.psum(tree, axis)
 
 
+def numbers(steps: int, envs: int, axis: str | None) -> jax.Array:
+    """[T B] int32, the numbers that this device's samples [T,B] have among those of all devices.
+
+    A sample's number, and so what is drawn by it, does not depend on how environments are split over devices.
+    """
+    first, everyone = 0, envs
+    if axis is not None:
+        first, everyone = jax.lax.axis_index(axis) * envs, jax.lax.psum(envs, axis)
+    return (jnp.arange(steps)[:, None] * everyone + first + jnp.arange(envs)).reshape(-1)
+
+
 def share(x: jax.Array, weight: jax.Array | None, axis: str | None) -> jax.Array:
     """This device's share [] of the mean of x [n] over all devices' elements, or of those that `weight` [n] counts.
 

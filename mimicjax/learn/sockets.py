@@ -84,7 +84,7 @@ class Minibatch(NamedTuple):
     sampled: Array  # [n] float32, 1 where the action was sampled and physics held
     distribution: Gaussian  # now
     log_prob: Array  # [n] of `action`, now
-    key: Array  # random key of this gradient step, another on every device
+    keys: Array  # [n], random keys of the samples in this gradient step, whatever device they are on
     axis: str | None  # of the devices, for parallel.share
 
 

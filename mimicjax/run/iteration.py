@@ -39,7 +39,7 @@ class Parts(NamedTuple):
 
 
 class _Keys(NamedTuple):
-    """Random keys of an iteration: `state` goes on, `updates` differ between devices, `draws` do not."""
+    """Random keys of an iteration, alike on all devices: `state` goes on."""
 
     state: Array
     critic: Array
@@ -57,11 +57,7 @@ def explore(settings: LearnSettings, samples: jax.Array) -> jax.Array:
 def _keys(parts: Parts, key: Array) -> _Keys:
     models = len(parts.reward_models)
     state, critic, actor, *rest = jax.random.split(key, 3 + 2 * models)
-    updates, draws = rest[:models], rest[models:]
-    if parts.axis is not None:  # devices draw different minibatches, each from its own samples
-        place = jax.lax.axis_index(parts.axis)
-        critic, actor, *updates = (jax.random.fold_in(each, place) for each in (critic, actor, *updates))
-    return _Keys(state, critic, actor, list(updates), draws)
+    return _Keys(state, critic, actor, rest[:models], rest[models:])
 
 
 class Rolled(NamedTuple):
@@ -159,10 +155,8 @@ def _learn_rewards(
 
 def _demonstrate(parts: Parts, motion: Motion, name: str, key: Array) -> Array:
     """As many views of the clips as this device has samples, [T B,size]."""
-    count = parts.settings.steps_per_iter * parts.envs
-    first = 0 if parts.axis is None else jax.lax.axis_index(parts.axis) * count
-    keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(first + jnp.arange(count))
-    return parts.env.demonstrate(name, motion, keys)
+    numbers = parallel.numbers(parts.settings.steps_per_iter, parts.envs, parts.axis)
+    return parts.env.demonstrate(name, motion, jax.vmap(lambda number: jax.random.fold_in(key, number))(numbers))
 
 
 def _state_of(parts: Parts, agent: Agent, probability: Array) -> Statistics:
