@@ -60,6 +60,11 @@ def with_now(before: Any, pose: Pose) -> Any:
     return jax.tree.map(lambda rows, now: jnp.concatenate([rows, now[None]]), before, pose) if before != () else ()
 
 
+def without_oldest(history: Any) -> Any:
+    """What of View.history [K,...] the next control step still sees, [K-1,...]: EnvState.history."""
+    return jax.tree.map(lambda rows: rows[1:], history)
+
+
 def objects_in(parts: Parts, qpos: Array, qvel: Array) -> dict[str, ObjectState]:
     """Free and fixed objects of the scene, by name; MuJoCo has a free body's angular velocity in its own frame."""
     states = {}
@@ -112,7 +117,7 @@ class Beginning(NamedTuple):
     qpos: Array  # [nq] of the scene
     qvel: Array  # [nv]
     noise: Any
-    history: Any
+    history: Any  # of the state
 
 
 def begin(parts: Parts, motion: Motion, clip: Array, start: Array, key: Array) -> Beginning:
@@ -124,17 +129,16 @@ def begin(parts: Parts, motion: Motion, clip: Array, start: Array, key: Array) -
     if task and task.start:
         qpos, qvel = task.start(jax.random.fold_in(key, TASK), qpos, qvel)
         pose = kinematics.pose_of(scope.robot, *scope.layout.of_robot(qpos, qvel))
-    before = past(parts, motion, clip, start)
     view = View(
         pose=pose,
         reference=reference,
         targets=targets,
         phase=phase,
-        history=with_now(before, pose),
+        history=with_now(past(parts, motion, clip, start), pose),
         objects=objects_in(parts, qpos, qvel),
         task=(),
         push=(),
     )
     if task:
         view = view._replace(task=task.init(jax.random.fold_in(key, TASK + 1), view))
-    return Beginning(view, qpos, qvel, parts.random.draw(key, pose), before)
+    return Beginning(view, qpos, qvel, parts.random.draw(key, pose), without_oldest(view.history))
