@@ -17,9 +17,10 @@ from mimicjax.config.push import PushSettings
 from mimicjax.config.settings import RunSettings
 from mimicjax.engine import choose, randomisation, scene
 from mimicjax.engine.scene import Furnish, Scene
-from mimicjax.env import disturbances, observations, push_profiles
+from mimicjax.env import disturbances, observations, push_profiles, tasks
 from mimicjax.env import env as environment
 from mimicjax.env.env import Env
+from mimicjax.env.task import Task
 from mimicjax.env.view import Scope
 from mimicjax.errors import UserError
 from mimicjax.evaluation import episodes
@@ -35,19 +36,20 @@ from mimicjax.robot.load import load as load_robot
 from mimicjax.run import checkpoint, checkpoint_files, devices, rollout
 from mimicjax.run.iteration import Parts
 from mimicjax.run.loop import Training
-from mimicjax.types import Engine, Episodes, TrainState
+from mimicjax.types import Clip, Engine, Episodes, TrainState
 from mimicjax.world import World
 
 ENVS_PER_DEVICE = {"cpu": 128, "gpu": 4096, "tpu": 4096}  # docs/architecture.md says how these were found
 
 
-def world(settings: RunSettings, furnish: Sequence[Furnish] = ()) -> World:
+def world(settings: RunSettings, furnish: Sequence[Furnish] = (), clips: tuple[Clip, ...] = ()) -> World:
     """Load robot and clips, choose engine and number of environments. Raises UserError for what does not fit.
 
-    furnish: adds objects to the scene, as `scene.build` takes it.
+    furnish: adds objects to the scene beside those of the task, as `scene.build` takes it. clips: instead of those of
+    `settings.motion`.
     """
     robot = load_robot(settings.robot)
-    clips = load_motions(settings.motion, robot)
+    clips = clips or load_motions(settings.motion, robot)
     cores = tuple(jax.devices())
     kind = cores[0].platform
     name, reason = choose.choose(settings.engine)
@@ -64,9 +66,11 @@ def world(settings: RunSettings, furnish: Sequence[Furnish] = ()) -> World:
     dt = 1.0 / settings.engine.control_freq
     motion, note = reference.prepare(robot, library.pack(robot, clips), dt, cores)
     notes.append(note)
+    task = tasks.of(robot, settings.env, dt)
+    furnish = [*furnish, *([task.furnish] if task and task.furnish else [])]
     there = scene.build(robot, settings.engine, push_profiles.wrench_bodies(robot, _profiles(settings)), furnish)
     scope = Scope(robot, settings.env, there.layout, dt)
-    env, test_env = _environments(settings, there, scope)
+    env, test_env = _environments(settings, there, scope, task)
     return World(
         settings=settings,
         robot=robot,
@@ -76,20 +80,21 @@ def world(settings: RunSettings, furnish: Sequence[Furnish] = ()) -> World:
         motion=motion,
         env=env,
         test_env=test_env,
+        task=task,
         devices=cores,
         notes=tuple(notes),
     )
 
 
-def _environments(settings: RunSettings, there: Scene, scope: Scope) -> tuple[Env, Env]:
+def _environments(settings: RunSettings, there: Scene, scope: Scope, task: Task | None) -> tuple[Env, Env]:
     """(env of training, env of tests: the same on the model as given, without pushes or noise)."""
     engine, randomize, disturb = settings.engine, settings.randomize, settings.disturb
     if randomize.models:  # before anything is compiled
         randomisation.check(there, randomize)
     views = [model.needs for model in algorithms.of(settings.learn.algorithm).reward_models]
     pushes = disturbances.make(scope, _profiles(settings), settings.num_envs, disturb.observe, disturb.quiet)
-    test_env = environment.make(scope)
-    env = environment.make(scope, pushes, randomize, scene.substeps(engine), views)
+    test_env = environment.make(scope, task=task)
+    env = environment.make(scope, pushes, randomize, scene.substeps(engine), views, task)
     return env, test_env
 
 
@@ -132,7 +137,7 @@ def spec(of: World) -> Spec:
         images = {name: observations.reflection(robot, block) for name, block in parts.items()}
         mirror = Mirror(images, symmetry.dofs(robot))
     blocks = {name: sum(part.size for part in block) for name, block in parts.items()}
-    return Spec(blocks, tuple(of.env.actor), tuple(of.env.critic), robot.num_dofs, mirror)
+    return Spec(blocks, tuple(of.env.actor), tuple(of.env.critic), robot.num_dofs, of.env.dt, mirror)
 
 
 def policy(of: World) -> Policy:

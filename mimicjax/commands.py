@@ -90,12 +90,10 @@ def use_compilation_cache() -> None:
 
 def long_flags(argv: Sequence[str]) -> list[str]:
     """Flags as the schema names them: --max-samples becomes --max_samples, --engine becomes --engine.name."""
-    return [_long(word) for word in argv]
-
-
-def _long(word: str) -> str:
-    flag, equals, value = word.partition("=")
-    if not flag.startswith("--") or len(flag) == 2:
-        return word
-    name = flag[2:].replace("-", "_")
-    return f"--{SHORT.get(name, name)}{equals}{value}"
+    words = []
+    for word in argv:
+        flag, equals, value = word.partition("=")
+        name = flag[2:].replace("-", "_")
+        is_flag = flag.startswith("--") and name
+        words.append(f"--{SHORT.get(name, name)}{equals}{value}" if is_flag else word)
+    return words

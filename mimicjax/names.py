@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 
 from mimicjax.env.observations import TERMS
 from mimicjax.env.rewards import ERRORS
+from mimicjax.env.tasks import TASKS
 from mimicjax.env.terminations import TERMINATIONS
 from mimicjax.learn.algorithms import ALGORITHMS
 
@@ -17,5 +18,6 @@ NAMES: Mapping[str, Collection[str]] = {
     "algorithms": ALGORITHMS,
     "observations": TERMS,
     "rewards": ERRORS,
+    "tasks": TASKS,
     "terminations": TERMINATIONS,
 }

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from mimicjax.config.settings import RunSettings
 from mimicjax.engine.scene import Scene
 from mimicjax.env.env import Env
+from mimicjax.env.task import Task
 from mimicjax.env.view import Scope
 from mimicjax.motion.reference import Motion
 from mimicjax.types import Clip, Device, Robot
@@ -25,3 +26,4 @@ class World(NamedTuple):
     test_env: Env  # the same on the model as given, without noise or pushes: of tests, evaluation and films
     devices: tuple[Device, ...]
     notes: tuple[str, ...]  # what was chosen for this machine and why, for the user
+    task: Task | None = None

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 
 from mimicjax import commands, config
 from mimicjax.config.settings import RunSettings
-from mimicjax.errors import UserError, nearest
+from mimicjax.errors import UserError, unknown
 from mimicjax.names import NAMES
 
 DEFAULT = "deepmimic_g1"
+ENGINES = ("native", "mjx-jax", "mjx-warp")  # as engine.choose.NAMES, which would load jax
 FEW = 32  # environments of MJX on a CPU, where it is a tenth as fast as the native engine
 COLUMNS = (
     "engine", "envs", "physics", "+ policy", "+ training", "policy/physics", "training/physics", "compile",
@@ -53,10 +54,9 @@ def parse(argv: Sequence[str]) -> Request:
     if options.seconds <= 0:
         raise UserError(f"--seconds: given {options.seconds:g}, allowed is a number above 0")
     engines = tuple(options.engines.split(",")) if options.engines else ()
-    allowed = ("native", "mjx-jax", "mjx-warp")
     for name in engines:
-        if name not in allowed:
-            raise UserError(f"--engines: given {name!r}, allowed are {', '.join(allowed)}{nearest(name, allowed)}")
+        if name not in ENGINES:
+            raise unknown("--engines", "engine", name, ENGINES)
     if not engines and settings.engine.name != "auto":
         engines = (settings.engine.name,)
     counts = counts or ((settings.num_envs,) if settings.num_envs else ())
@@ -100,9 +100,8 @@ def settings_of(request: Request) -> tuple[list[RunSettings], list[str]]:
             notes.append(f"{name} left out: {error}")
             continue
         few = (FEW * len(jax.devices()),) if on_cpu and name != "native" else (0,)
-        measured += [
-            dataclasses.replace(request.settings, engine=engine, num_envs=n) for n in request.num_envs or few
-        ]  # fmt: skip
+        counts = request.num_envs or few
+        measured += [dataclasses.replace(request.settings, engine=engine, num_envs=count) for count in counts]
     return measured, notes
 
 

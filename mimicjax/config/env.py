@@ -6,6 +6,7 @@ import dataclasses
 from typing import Literal
 
 from mimicjax.config.key import key
+from mimicjax.config.tasks import LocationSettings, SteeringSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +76,11 @@ class EnvSettings:
 
     episode_length: float = key(10.0, "seconds", above=0.0)
     random_start: bool = key(True, "start episodes anywhere in the clip (MimicKit's rand_reset), else at its beginning")
+    end_with_clip: bool = key(True, "succeed at the end of a clip that does not loop, else go on (MimicKit's AMP)")
+    default_start: float = key(
+        0.0, "probability that an episode begins in the robot's start pose at rest (ASE's default_reset_prob)",
+        low=0.0, high=1.0,
+    )  # fmt: skip
     retry_start: float = key(
         0.0, "probability that an episode that failed starts again where it did", low=0.0, high=1.0
     )
@@ -86,6 +92,12 @@ class EnvSettings:
     early_termination: bool = key(True, "end failed episodes at once (MimicKit's enable_early_termination)")
     terminations: dict[str, TerminationSettings] = key(
         _terminations(), "ways to fail; null removes an inherited one", names="terminations"
+    )
+    task: str | None = key(None, "what the robot is asked to do beside; null for nothing", names="tasks")
+    location: LocationSettings = key(LocationSettings, "")
+    steering: SteeringSettings = key(SteeringSettings, "")
+    disc_steps: int = key(
+        10, "control steps of motion that AMP's discriminator sees (MimicKit's num_disc_obs_steps)", low=1
     )
     enable_random_force: bool = key(False, "random forces by the four keys here; more is under disturb")
     random_force_scale: list[float] = key(

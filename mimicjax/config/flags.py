@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, NoReturn
@@ -28,6 +29,7 @@ from mimicjax.config.schema import (
 from mimicjax.errors import UserError, nearest
 
 MAPPING = "{NAME: ...}"  # metavar of a dict's flag
+NEGATIVE = re.compile(r"-(inf(inity)?|nan|(?=[.\d])[\d_]*\.?[\d_]*(e[-+]?\d+)?)", re.IGNORECASE)  # of a float
 MARK = "config key "  # before the key in the namespace, so that a config key and a command's own flag never meet
 
 
@@ -57,9 +59,10 @@ def leaves(kind: type, current: Any, names: Names = NO_NAMES, prefix: str = "") 
         have, default = value or {}, default_of(field)
         for item, content in have.items():
             yield from _entry(entry, content, names, f"{prefix}{name}.{item}", meta)
-        for item in [i for i in default if i not in have] if isinstance(default, Mapping) else ():
-            removed = _entry(entry, default[item], names, f"{prefix}{name}.{item}", meta)
-            yield from (leaf._replace(value=None) for leaf in removed)
+        for item in default if isinstance(default, Mapping) else ():
+            if item not in have:
+                removed = _entry(entry, default[item], names, f"{prefix}{name}.{item}", meta)
+                yield from (leaf._replace(value=None) for leaf in removed)
 
 
 def _entry(kind: Any, content: Any, names: Names, key: str, meta: Limits) -> Iterator[Leaf]:
@@ -110,41 +113,40 @@ def parse_flags(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argpars
 
 def _unknown_flag(parser: argparse.ArgumentParser, rest: Sequence[str]) -> UserError:
     """The error for what is left of a command line."""
-    given = rest[0].partition("=")[0]
-    if not given.startswith("-"):
-        return UserError(f"command line: a value without a flag: {given}; --help lists all flags")
+    flag = rest[0].partition("=")[0]
+    if not flag.startswith("-"):
+        return UserError(f"command line: a value without a flag: {flag}; --help lists all flags")
     meanings = {f: (a.help or "").partition(";")[0] for a in parser._actions for f in a.option_strings if f[:2] == "--"}
-    _refuse_new_entry(parser, list(meanings), given, rest)
-    name, known = given.lstrip("-"), {flag[2:]: meaning for flag, meaning in meanings.items()}
+    _refuse_new_entry(parser, list(meanings), flag, rest)
+    name, known = flag.lstrip("-"), {option[2:]: meaning for option, meaning in meanings.items()}
     close = near(name, known)
     hint = f" (did you mean {', '.join('--' + k for k in close)}?)" if close else ""
     path = name.rpartition(".")[0] + "."
-    here = [key for key in known if key.startswith(path) and "." not in key[len(path) :]]
-    if here and not close:
-        hint = f"; there are: {', '.join('--' + key for key in here)}"
-    return UserError(f"command line: unknown flag {given}{hint}; --help lists all flags")
+    siblings = [key for key in known if key.startswith(path) and "." not in key[len(path) :]]
+    if siblings and not close:
+        hint = f"; there are: {', '.join('--' + key for key in siblings)}"
+    return UserError(f"command line: unknown flag {flag}{hint}; --help lists all flags")
 
 
-def _refuse_new_entry(parser: argparse.ArgumentParser, flags: list[str], given: str, rest: Sequence[str]) -> None:
-    """UserError that says how to add an entry, for `--mapping.entry.key value` of an entry that the config has not."""
+def _refuse_new_entry(parser: argparse.ArgumentParser, known: list[str], flag: str, rest: Sequence[str]) -> None:
+    """Raises the UserError that says how to add an entry, if the flag `--mapping.entry.key` asks for one that is not there."""
     mappings = {f: a for a in parser._actions if a.metavar == MAPPING for f in a.option_strings}
     for mapping, action in mappings.items():
-        if not given.startswith(mapping + "."):
+        prefix = mapping + "."
+        if not flag.startswith(prefix):
             continue
-        entry, _, path = given.removeprefix(mapping + ".").partition(".")
-        has = list(
-            dict.fromkeys(f.removeprefix(mapping + ".").split(".")[0] for f in flags if f.startswith(mapping + "."))
-        )
-        if entry in has:
-            continue  # a wrong key in an entry that there is
+        entry, _, path = flag.removeprefix(prefix).partition(".")
+        existing = list(dict.fromkeys(f.removeprefix(prefix).split(".")[0] for f in known if f.startswith(prefix)))
+        if entry in existing:
+            continue  # the entry exists, so its key is what is wrong
         if callable(action.type):
             action.type(f"{{{entry}: null}}")  # raises if there can be no entry of that name
         value = rest[0].partition("=")[2] or next((word for word in rest[1:2] if not word.startswith("--")), "...")
         for key in reversed(path.split(".") if path else []):
             value = f"{{{key}: {value}}}"
         raise UserError(
-            f"command line: unknown flag {given}: {mapping[2:]} has no {entry} in this config{nearest(entry, has)}; "
-            f"known here: {', '.join(has) or 'none'}; to add it: {mapping} '{{{entry}: {value}}}'"
+            f"command line: unknown flag {flag}: {mapping[2:]} has no {entry} in this config{nearest(entry, existing)}; "
+            f"known here: {', '.join(existing) or 'none'}; to add it: {mapping} '{{{entry}: {value}}}'"
         )
 
 
@@ -164,10 +166,10 @@ def nested(schema: type, dotted: str, value: Any, place: values.Place) -> dict[s
         if part not in allowed and entry is None:
             raise values.unknown_key(place, allowed)
         kind = allowed[part][0] if inner is not None else entry
-    found = read_text(kind, value, place) if isinstance(value, str) else value
+    tree = read_text(kind, value, place) if isinstance(value, str) else value
     for part in reversed(parts):
-        found = {part: found}
-    return found
+        tree = {part: tree}
+    return tree
 
 
 def read_text(kind: Any, text: str, place: values.Place) -> Any:
@@ -195,33 +197,19 @@ def _checked(schema: type, leaf: Leaf, names: Names) -> Any:
 def _metavar(kind: Any, limits: Limits) -> str:
     if entries(kind) is not None:
         return MAPPING
-    one = next(k for k in members(kind) if k is not type(None))
-    scalars = {bool: "BOOL", int: "INT", float: "FLOAT", str: "TEXT"}
-    if one is str and "names" in limits:
+    scalar = next(k for k in members(kind) if k is not type(None))
+    if typing.get_origin(scalar) is Literal or (scalar is str and "names" in limits):
         return "NAME"
-    return scalars.get(one) or ("NAME" if typing.get_origin(one) is Literal else "YAML")
+    return {bool: "BOOL", int: "INT", float: "FLOAT", str: "TEXT"}.get(scalar, "YAML")
 
 
 def _join_negative(argv: Sequence[str]) -> list[str]:
     """`--key -1e-4` as `--key=-1e-4`: argparse takes the value for a flag otherwise."""
     joined: list[str] = []
     for text in argv:
-        if (
-            text.startswith("-")
-            and joined
-            and joined[-1].startswith("--")
-            and "=" not in joined[-1]
-            and _is_number(text)
-        ):
+        after_flag = bool(joined) and joined[-1].startswith("--") and "=" not in joined[-1]
+        if after_flag and NEGATIVE.fullmatch(text):
             joined[-1] += f"={text}"
         else:
             joined.append(text)
     return joined
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

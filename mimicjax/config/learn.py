@@ -52,6 +52,22 @@ class DiscSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class LatentSettings:
+    """The latent by which an ASE policy is told its skill."""
+
+    dim: int = key(64, "numbers (MimicKit's latent_dim)", low=2)
+    time: list[float] = key([0.0, 5.0], "[low, high] s from one latent to the next", low=0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class EncSettings:
+    """ASE's encoder."""
+
+    hidden: list[int] = key([1024, 512], "hidden layers")
+    optimizer: OptimizerSettings = key(lambda: OptimizerSettings(type="Adam", learning_rate=5e-5), "")
+
+
+@dataclasses.dataclass(frozen=True)
 class LearnSettings:
     """Networks and updates; names and defaults are MimicKit's where the idea is the same."""
 
@@ -88,3 +104,11 @@ class LearnSettings:
     task_reward_weight: float = key(1.0, "weight of the environment's reward", low=0.0)
     disc_reward_weight: float = key(0.0, "weight of the discriminator's reward", low=0.0)
     disc: DiscSettings = key(DiscSettings, "")
+    enc_reward_weight: float = key(0.0, "ASE: weight of the encoder's reward", low=0.0)
+    enc: EncSettings = key(EncSettings, "")
+    latent: LatentSettings = key(LatentSettings, "")
+    diversity_weight: float = key(0.01, "ASE: weight of the penalty on latents that act alike", low=0.0)
+    diversity_tar: float = key(1.0, "ASE: squared difference of means aimed at, by the latents' distance", low=0.0)
+    awr_temp: float = key(1.0, "AWR: advantage by which a sample's weight grows e-fold", above=0.0)
+    a_weight_clip: float = key(20.0, "AWR: largest weight of a sample", above=0.0)
+    lcp_weight: float = key(0.002, "LCP: weight of the squared gradient of log-probabilities", low=0.0)

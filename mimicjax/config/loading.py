@@ -2,8 +2,8 @@
 
 A file may extend others (`extends: base/ppo` or a list, later ones win); its own keys win over all of them. Sections
 and dicts merge key by key, lists are replaced, and `null` removes an inherited entry of a dict; an entry of its default
-that is given again in part comes back with the default's other values. Every mistake is a UserError of one line that
-says where it is and what is allowed.
+that a later file names again, with only some of its keys, comes back with the default's other values. Every mistake is
+a UserError of one line that says where it is and what is allowed.
 """
 
 from __future__ import annotations
@@ -24,27 +24,12 @@ from mimicjax.config.schema import NO_NAMES, Names
 from mimicjax.errors import UserError
 from mimicjax.files import replace_text
 
-__all__ = [
-    "add_flags",
-    "command_line",
-    "difference",
-    "dump",
-    "from_dict",
-    "load",
-    "parse_flags",
-    "parse_overrides",
-    "to_dict",
-]
-
 T = TypeVar("T")
 FRAGMENTS = ("base", "disturb", "randomize")  # folders of configs/ with parts to extend, not runs to train
 
 
 def load(
-    schema: type[T],
-    name: str | Path | None,
-    overrides: Mapping[str, Any] | Sequence[str] = (),
-    names: Names = NO_NAMES,
+    schema: type[T], name: str | Path | None, overrides: Mapping[str, Any] | Sequence[str] = (), names: Names = NO_NAMES
 ) -> T:
     """The config `name` with overrides, as a `schema`.
 
@@ -57,8 +42,8 @@ def load(
     if name is not None:
         file = find(name)
         source = _show(file)
-        for each, given in _read_chain(schema, file, ()):
-            data = records.merge(schema, data, values.check(schema, given, values.Place(each, "", schema, names)))
+        for link, content in _read_chain(schema, file, ()):
+            data = records.merge(schema, data, values.check(schema, content, values.Place(link, "", schema, names)))
     if not isinstance(overrides, Mapping):
         overrides = dict(_split(text) for text in overrides)
     for dotted, value in overrides.items():
@@ -120,14 +105,13 @@ def find(name: str | Path, beside: Path | None = None) -> Path:
     if text.endswith((".yaml", ".yml")):
         file = Path(beside.parent if beside else "", text)
         if not file.is_file():
-            beside_it = [str(p) for p in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
-            names = [*beside_it, *available(), *fragments()]
-            raise UserError(f"{_in(beside)}no config file {text}{_near(text.rpartition('.')[0], names)}")
+            siblings = [str(p) for p in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
+            near_names = _near(text.rpartition(".")[0], [*siblings, *_names()])
+            raise UserError(f"{_in(beside)}no config file {text}{near_names}")
         return file
     file = paths.CONFIGS / f"{text}.yaml"
     if not text or not file.is_file():
-        names = [*available(), *fragments()]
-        raise UserError(f"{_in(beside)}no config {text!r}{_near(text, names)}; there are: {listing()}")
+        raise UserError(f"{_in(beside)}no config {text!r}{_near(text, _names())}; there are: {listing()}")
     return file
 
 
@@ -139,17 +123,17 @@ def _near(text: str, names: Sequence[str]) -> str:
 
 
 def available() -> list[str]:
-    """Names of all configs that say a whole run."""
+    """Names of the configs that describe a whole run."""
     return [name for name in _names() if name.partition("/")[0] not in FRAGMENTS]
 
 
 def fragments() -> list[str]:
-    """Names of those that others extend: a part of a run each."""
+    """Names of the configs that describe only a part of a run, for others to extend."""
     return [name for name in _names() if name.partition("/")[0] in FRAGMENTS]
 
 
 def listing() -> str:
-    """Both, in words."""
+    """The names of both kinds, in words."""
     return (", ".join(available()) or "none") + (f"; to extend: {', '.join(fragments())}" if fragments() else "")
 
 
@@ -159,35 +143,35 @@ def _names() -> list[str]:
 
 def _read_chain(schema: type, file: Path, above: tuple[Path, ...]) -> list[tuple[str, dict[str, Any]]]:
     """(file, its keys) of everything that `file` extends, furthest first, and of `file` itself."""
-    here = file.resolve()
-    if here in above:
-        raise UserError(f"{_show(above[0])}: extends goes in a circle: {' -> '.join(_show(p) for p in (*above, here))}")
-    given = read_yaml(file)
-    parents = given.pop("extends", None)
+    chain = (*above, file.resolve())
+    if chain[-1] in above:
+        raise UserError(f"{_show(above[0])}: extends goes in a circle: {' -> '.join(_show(p) for p in chain)}")
+    content = read_yaml(file)
+    parents = content.pop("extends", None)
     if isinstance(parents, str):
         parents = [parents]
     if not isinstance(parents, list | None) or not all(isinstance(p, str) for p in parents or ()):
         raise UserError(
             f"{_show(file)}: extends: given {parents!r}, allowed is the name of a config or a list of names"
         )
-    chain = [link for parent in parents or () for link in _read_chain(schema, find(parent, file), (*above, here))]
-    return [*chain, (_show(file), given)]
+    inherited = [link for parent in parents or () for link in _read_chain(schema, find(parent, file), chain)]
+    return [*inherited, (_show(file), content)]
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
     """The mapping in a YAML file ({} if it is empty); UserError with file and line."""
     try:
-        found = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError) as problem:
-        raise UserError(f"{_show(file)}: cannot be read: {problem}") from None
-    except yaml.YAMLError as problem:
+        raise UserError(f"{_show(file)}: cannot be read: {getattr(problem, 'strerror', None) or problem}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:  # the last two: impossible dates, deep nesting
         mark = getattr(problem, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         what = getattr(problem, "problem", None) or str(problem).splitlines()[0]
         raise UserError(f"{_show(file)}{line}: not valid YAML: {what}") from None
-    if not isinstance(found, dict | None):
-        raise UserError(f"{_show(file)}: given {type(found).__name__}, allowed is a mapping of keys to values")
-    return found or {}
+    if not isinstance(content, dict | None):
+        raise UserError(f"{_show(file)}: given {type(content).__name__}, allowed is a mapping of keys to values")
+    return content or {}
 
 
 class _Loader(yaml.SafeLoader):
@@ -239,5 +223,5 @@ def _in(file: Path | None) -> str:
 
 
 def _show(file: Path) -> str:
-    near = os.path.relpath(file)
-    return str(file) if near.startswith("..") else near
+    relative = os.path.relpath(file)
+    return str(file) if relative.startswith("..") else relative

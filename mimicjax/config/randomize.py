@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Literal
 
 from mimicjax.config.key import key
+from mimicjax.errors import UserError
 
+# the keys whose randomisation needs a model of its own in the engine; all others are drawn by the environment
 MODEL = (
-    "friction",
-    "link_mass",
-    "base_mass",
-    "base_com",
-    "armature",
-    "frictionloss",
-    "gravity",
-    "kp",
-    "kd",
-    "torque_limit",
-)  # the keys that make other models; the rest is drawn by the environment
+    "friction", "link_mass", "base_mass", "base_com", "armature", "frictionloss", "gravity", "kp", "kd", "torque_limit",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,5 +80,21 @@ class RandomizeSettings:
 
     @property
     def models(self) -> int:
-        """Rows of the table of models beside the one as given; 0 if no key asks for other models."""
+        """Rows of the table of models beside the unchanged one; 0 if no key asks for other models."""
         return self.variants if any(getattr(self, name) is not None for name in MODEL) else 0
+
+
+def check_ranges(settings: RandomizeSettings, keys: Iterable[str]) -> None:
+    """Raises UserError for a key whose value is neither null nor [low, high]."""
+    for name in keys:
+        value = getattr(settings, name)
+        if value is not None and (len(value) != 2 or value[0] > value[1]):
+            raise UserError(f"randomize.{name}: given {value}, allowed is [low, high] with low not above high")
+
+
+def check_axes(settings: RandomizeSettings | StartSettings, keys: Iterable[str], section: str) -> None:
+    """Raises UserError for a key whose value is neither null nor [x, y, z]; `section` is where the keys are."""
+    for name in keys:
+        value = getattr(settings, name)
+        if value is not None and len(value) != 3:
+            raise UserError(f"{section}.{name}: given {value}, allowed are three numbers [x, y, z]")

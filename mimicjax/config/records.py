@@ -15,9 +15,10 @@ from mimicjax.config.values import Place
 
 
 def plain(value: Any, default: Any = None) -> Any:
-    """A record or value as plain data; entries of a dict that its default has and it has not are null.
+    """A record or value as plain data.
 
-    So what was removed stays removed when the plain data is loaded over the defaults again.
+    An entry that the default of a dict has and the dict itself lacks is written as null, so that it stays removed when
+    the plain data is loaded over the defaults again.
     """
     if dataclasses.is_dataclass(value):
         return {n: plain(getattr(value, n), default_of(f)) for n, (_, f) in fields(type(value)).items()}
@@ -29,14 +30,14 @@ def plain(value: Any, default: Any = None) -> Any:
 
 def defaults(schema: type) -> dict[str, Any]:
     """The plain defaults of a schema; keys without one are left out."""
-    found = {n: default_of(f) for n, (_, f) in fields(schema).items()}
-    return {n: plain(v) for n, v in found.items() if v is not dataclasses.MISSING}
+    with_missing = {n: default_of(f) for n, (_, f) in fields(schema).items()}
+    return {n: plain(v) for n, v in with_missing.items() if v is not dataclasses.MISSING}
 
 
 def merge(kind: Any, low: Any, high: Any, default: Any = None) -> Any:
     """Checked plain `high` over plain `low`: sections and dicts key by key, everything else replaced.
 
-    default: of a dict; an entry of it that `low` has removed and `high` gives in part comes back as it was there.
+    default: of a dict. An entry of it that `low` removed and `high` gives in part takes its other keys from there.
     """
     if not isinstance(high, Mapping):
         return high
@@ -67,7 +68,7 @@ def build(kind: Any, value: Any, place: Place) -> Any:
     if isinstance(value, Mapping) and (entry := entries(kind)) is not None:
         return {n: build(entry, v, place.child(n)) for n, v in value.items() if v is not None}
     if isinstance(value, list):
-        found = next(((typing.get_origin(k), typing.get_args(k)[0]) for k in members(kind) if typing.get_args(k)), None)
-        if found and found[0] in (list, tuple):
-            return found[0](build(found[1], v, place) for v in value)
+        for sequence, arguments in ((typing.get_origin(k), typing.get_args(k)) for k in members(kind)):
+            if sequence in (list, tuple):
+                return sequence(build(arguments[0], v, place) for v in value)
     return value

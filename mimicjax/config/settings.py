@@ -9,34 +9,25 @@ from __future__ import annotations
 import dataclasses
 
 from mimicjax.config.engine import EngineSettings
-from mimicjax.config.env import (
-    ActionSettings,
-    EnvSettings,
-    ObservationSettings,
-    RewardSettings,
-    TerminationSettings,
-)
+from mimicjax.config.env import ActionSettings, EnvSettings, ObservationSettings, RewardSettings, TerminationSettings
 from mimicjax.config.key import key
-from mimicjax.config.learn import DiscSettings, LearnSettings, OptimizerSettings, StdSettings
+from mimicjax.config.learn import (
+    DiscSettings,
+    EncSettings,
+    LatentSettings,
+    LearnSettings,
+    OptimizerSettings,
+    StdSettings,
+)
 from mimicjax.config.push import DisturbSettings
 from mimicjax.config.randomize import RandomizeSettings
+from mimicjax.config.tasks import LocationSettings, SteeringSettings
 
 __all__ = [
-    "ActionSettings",
-    "DiscSettings",
-    "DisturbSettings",
-    "EngineSettings",
-    "EnvSettings",
-    "KeepSettings",
-    "LearnSettings",
-    "ObservationSettings",
-    "OptimizerSettings",
-    "RandomizeSettings",
-    "RewardSettings",
-    "RunSettings",
-    "StdSettings",
-    "TerminationSettings",
-]
+    "ActionSettings", "DiscSettings", "DisturbSettings", "EncSettings", "EngineSettings", "EnvSettings", "KeepSettings",
+    "LatentSettings", "LearnSettings", "LocationSettings", "ObservationSettings", "OptimizerSettings", "RandomizeSettings",
+    "RewardSettings", "RunSettings", "SteeringSettings", "StdSettings", "TerminationSettings",
+]  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)

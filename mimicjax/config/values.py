@@ -31,7 +31,7 @@ from mimicjax.errors import UserError, nearest
 
 
 class Place(NamedTuple):
-    """Where a value was found, for messages."""
+    """Where a value comes from, for messages."""
 
     source: str  # file, or "command line"
     key: str  # dotted, "" at the top
@@ -46,10 +46,13 @@ class Place(NamedTuple):
 
 
 def unknown_key(place: Place, allowed: Mapping[str, tuple[Any, dataclasses.Field]]) -> UserError:
-    """The error for a key that is not in its section, whose `fields` are allowed; looks in the other sections too."""
+    """The error for a key that its section does not have; suggests keys of this section, or else of any other.
+
+    allowed: the `fields` of the section.
+    """
     name = place.key.rsplit(".", 1)[-1]
-    here = {n: field.metadata.get("meaning", "") for n, (_, field) in allowed.items()}
-    close = near(name, here) or near(place.key, keys(place.schema))
+    meanings = {n: field.metadata.get("meaning", "") for n, (_, field) in allowed.items()}
+    close = near(name, meanings) or near(place.key, keys(place.schema))
     hint = f" (did you mean {', '.join(close)}?)" if close else ""
     return place.error(f"unknown key{hint}; allowed here: {', '.join(allowed)}")
 
@@ -67,10 +70,10 @@ def check(kind: Any, value: Any, place: Place, limits: Limits = NO_LIMITS) -> An
         return [check(args[0], v, place.child(str(i)), limits) for i, v in enumerate(value)]
     if origin is Literal and any(value == a and type(value) is type(a) for a in args):
         return value
-    found = _scalar(kind, value)
-    if found is None and kind is not type(None) or not _within(found, limits):
+    scalar = _scalar(kind, value)
+    if scalar is None and kind is not type(None) or not _within(scalar, limits):
         raise _not_allowed(kind, value, place, limits)
-    return found
+    return scalar
 
 
 def _not_allowed(kind: Any, value: Any, place: Place, limits: Limits) -> UserError:
@@ -97,9 +100,9 @@ def _check_union(kind: Any, value: Any, place: Place, limits: Limits) -> Any:
     rest = [k for k in members(kind) if k is not type(None)]
     if len(rest) == 1 and (value is None or section(rest[0]) or entries(rest[0])):
         return check(rest[0], value, place, limits)  # its messages name the key inside
-    for one in rest:
+    for member in rest:
         try:
-            return check(one, value, place, limits)
+            return check(member, value, place, limits)
         except UserError:
             continue
     raise _not_allowed(kind, value, place, limits)
@@ -124,11 +127,7 @@ def _name(name: Any, place: Place) -> str:
 
 
 def _show(value: Any) -> str:
-    text = (
-        {None: "null", True: "true", False: "false"}[value]
-        if value is None or value is True or value is False
-        else repr(value)
-    )
+    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 

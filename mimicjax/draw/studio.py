@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import mujoco
 import numpy as np
 
 from mimicjax.draw.canvas import Canvas
+from mimicjax.env.task import Mark
 
 MOST_GEOMS = 4000
 FRAMES = 16  # of a motion, in which its height is measured
@@ -50,14 +52,17 @@ class Studio:
         self._canvas = Canvas(model, *size)
 
     def take(
-        self, qpos: np.ndarray, look: np.ndarray, shot: Shot, double: Double | None = None, caption: str = ""
-    ) -> np.ndarray:
+        self, qpos: np.ndarray, look: np.ndarray, shot: Shot, double: Double | None = None, caption: str = "",
+        marks: Sequence[Mark] = (),
+    ) -> np.ndarray:  # fmt: skip
         """The picture [height,width,3] uint8 of the robot at qpos [nq], with the camera at `look` [3] m."""
         pose(self._model, self._robot, qpos)
         self._aim(look, shot)
         if double is not None:
             pose(self._model, self._other, double.qpos)
             self._add(double.colour)
+        for mark in marks:
+            self._mark(mark)
         return self._canvas.draw(self._scene, caption)
 
     def _aim(self, look: np.ndarray, shot: Shot) -> None:
@@ -83,6 +88,16 @@ class Studio:
             geom = scene.geoms[index]
             geom.matid, geom.rgba, geom.transparent = -1, colour, int(colour[3] < 1.0)
             geom.emission, geom.specular, geom.reflectance = 0.3, 0.2, 0.0
+
+    def _mark(self, mark: Mark) -> None:
+        """Put a ball or an arrow into the scene."""
+        geom, kinds = self._scene.geoms[self._scene.ngeom], mujoco.mjtGeom
+        self._scene.ngeom += 1
+        kind = (kinds.mjGEOM_SPHERE if mark.tip is None else kinds.mjGEOM_ARROW).value
+        colour = np.asarray(mark.color, np.float32)
+        mujoco.mjv_initGeom(geom, kind, np.full(3, mark.size), np.asarray(mark.place, float), np.eye(3).ravel(), colour)
+        if mark.tip is not None:
+            mujoco.mjv_connector(geom, kind, mark.size, np.asarray(mark.place, float), np.asarray(mark.tip, float))
 
     def close(self) -> None:
         """Give OpenGL's context back."""

@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from mimicjax.draw import files, studio
 from mimicjax.draw.studio import Double, Shot, Studio
+from mimicjax.env.task import Mark
 from mimicjax.errors import UserError
 
 REFERENCES = ("ghost", "beside", "none")
@@ -33,6 +34,7 @@ class Film(NamedTuple):
     reference: np.ndarray  # [T,nq] of the clip at the same moments
     dt: float  # s from one row to the next
     caption: str = ""
+    marks: tuple[tuple[Mark, ...], ...] = ()  # [T] of what is shown beside, () for nothing
     failure: str = ""  # how the episode failed, which the last picture says; "" if it did not
 
 
@@ -66,7 +68,7 @@ def render(
             double = None if style == "none" else Double(film.reference[row] + shift, colour)
             failure = f": {film.failure}" if film.failure and row == end else ""
             caption = f"{film.caption} {row * film.dt:5.2f} s".strip() + failure
-            image = camera.take(film.qpos[row], look[row], shot, double, caption)
+            image = camera.take(film.qpos[row], look[row], shot, double, caption, film.marks[row] if film.marks else ())
             yield from [image] * (1 + (round(HOLD / film.dt) if failure else 0))
 
 

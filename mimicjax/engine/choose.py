@@ -7,7 +7,7 @@ import jax
 from mimicjax.config.settings import EngineSettings, RandomizeSettings
 from mimicjax.engine import native, randomisation
 from mimicjax.engine.scene import Scene
-from mimicjax.errors import UserError, nearest
+from mimicjax.errors import UserError, unknown
 from mimicjax.types import Engine
 
 NAMES = ("native", "mjx-jax", "mjx-warp")
@@ -66,8 +66,7 @@ def _fastest(accelerator: str) -> tuple[str, str]:
 
 def _check(name: str, settings: EngineSettings) -> None:
     if name not in NAMES:
-        allowed = ("auto", *NAMES)
-        raise UserError(f"engine.name = {name!r} is not one of {', '.join(allowed)}{nearest(name, allowed)}")
+        raise unknown("engine.name", "engine", name, ("auto", *NAMES))
     if name != "native" and settings.integrator == "implicit":
         raise UserError(
             f"engine {name} has no integrator 'implicit'; use engine.integrator = implicitfast or engine.name = native"

@@ -1,4 +1,4 @@
-"""What meets what in a scene: floor, masks of shapes, and pairs that are named where that is faster."""
+"""What collides with what in a scene: the floor, masks of geoms, and explicit pairs where these are faster."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import numpy as np
 from mimicjax.errors import UserError
 from mimicjax.types import Robot
 
+OfRobot = Callable[[mujoco.MjsGeom], bool]  # whether a geom belongs to the robot
+
 
 def floor(robot: Robot, spec: mujoco.MjSpec) -> None:
-    """Planes are at height 0 and have friction in them: contacts take the larger condim, robots often have 1.
+    """Gives every plane of the world friction: a contact takes the larger condim of its geoms, and robots often have 1.
 
-    Raises UserError for a plane at another height.
+    Raises UserError for a plane that is not at height 0.
     """
     planes = [geom for geom in spec.worldbody.geoms if geom.type == mujoco.mjtGeom.mjGEOM_PLANE]
     for plane in planes:
@@ -28,37 +30,42 @@ def floor(robot: Robot, spec: mujoco.MjSpec) -> None:
 
 
 def decide(robot: Robot, spec: mujoco.MjSpec, self_collision: bool) -> None:
-    """The robot meets ground and objects, and itself only with `self_collision`; objects meet everything.
+    """The robot collides with ground and objects, and with itself only if `self_collision`; objects collide with everything.
 
-    Shapes without bits in their masks are there to be seen. Whatever else shapes say of contacts stays as it is.
+    Geoms without any bit in their masks are only visual and stay so. All other contact parameters of geoms are kept.
     """
-    own = lambda geom: geom.parent.name in robot.body_names  # noqa: E731
-    _masks(spec, self_collision, own)
+    of_robot = lambda geom: geom.parent.name in robot.body_names  # noqa: E731
+    _masks(spec, self_collision, of_robot)
     if not self_collision:
-        _pairs(spec, own)
+        _pairs(spec, of_robot)
 
 
-def _masks(spec: mujoco.MjSpec, self_collision: bool, own: Callable) -> None:
-    """Bits: shapes of world and objects have 1 in both masks, of the robot only in conaffinity unless it meets itself."""
-    robots = {geom.name for geom in spec.geoms if own(geom)}
+def _masks(spec: mujoco.MjSpec, self_collision: bool, of_robot: OfRobot) -> None:
+    """Sets contype and conaffinity of all geoms that can collide.
+
+    Geoms of the world and of objects have 1 in both. Those of the robot have contype 0 unless it collides with itself:
+    MuJoCo lets two geoms collide where the contype of one meets the conaffinity of the other.
+    """
+    robots = {geom.name for geom in spec.geoms if of_robot(geom)}
     for geom in spec.geoms:
         plane = geom.parent.name == "world" and geom.type == mujoco.mjtGeom.mjGEOM_PLANE
         if plane or geom.contype or geom.conaffinity:
-            geom.contype = int(self_collision or not own(geom))
+            geom.contype = int(self_collision or not of_robot(geom))
             geom.conaffinity = 1
     for pair in spec.pairs:
         if not self_collision and pair.geomname1 in robots and pair.geomname2 in robots:
             spec.delete(pair)
 
 
-def _pairs(spec: mujoco.MjSpec, own: Callable) -> None:
-    """Where the robot can meet nothing but planes, names every pair of shape and plane instead of bits in masks.
+def _pairs(spec: mujoco.MjSpec, of_robot: OfRobot) -> None:
+    """Where the robot can collide with planes only, lists every pair of geom and plane and clears the masks.
 
-    Contacts are the same, bit for bit, but MuJoCo need not search for neighbours: a tenth of the native engine's time.
-    Masks stay in a model that excludes contacts with the world, or whose shapes differ in softness, margin or priority.
+    The contacts are the same, bit for bit, but MuJoCo need not search for neighbours, which is a tenth of the native
+    engine's time. Masks stay in a model that excludes contacts with the world, or whose geoms differ in softness, margin
+    or priority.
     """
     shapes = [geom for geom in spec.geoms if geom.contype or geom.conaffinity]
-    others = [geom for geom in shapes if not own(geom)]
+    others = [geom for geom in shapes if not of_robot(geom)]
     flat = all(geom.parent.name == "world" and geom.type == mujoco.mjtGeom.mjGEOM_PLANE for geom in others)
     alike = len({(g.priority, *g.solref, *g.solimp) for g in shapes}) == 1 and not any(
         g.margin or g.gap for g in shapes
@@ -70,7 +77,7 @@ def _pairs(spec: mujoco.MjSpec, own: Callable) -> None:
     known = {frozenset((pair.geomname1, pair.geomname2)) for pair in spec.pairs}
     for geom in shapes:
         for plane in others:
-            if own(geom) and frozenset((plane.name, geom.name)) not in known:
+            if of_robot(geom) and frozenset((plane.name, geom.name)) not in known:
                 slide, twist, roll = np.maximum(plane.friction, geom.friction)
                 pair = spec.add_pair(geomname1=plane.name, geomname2=geom.name, condim=max(plane.condim, geom.condim))
                 pair.friction, pair.solref, pair.solimp = [slide, slide, twist, roll, roll], geom.solref, geom.solimp

@@ -57,7 +57,7 @@ def robot_ids(model: mujoco.MjModel, robot: Robot) -> np.ndarray:
 
 
 def _shares(model: mujoco.MjModel, root: int) -> tuple[slice, slice]:
-    """What a body on the world, with all that hangs on it, has of qpos and qvel: MuJoCo numbers depth first."""
+    """The slices of qpos and qvel of a body on the world and all below it; contiguous, as MuJoCo numbers depth first."""
     joints = np.flatnonzero(model.body_rootid[model.jnt_bodyid] == root)
     if not len(joints):
         return slice(0, 0), slice(0, 0)

@@ -57,10 +57,10 @@ def make(
             finite = jnp.isfinite(ctrl)
             inputs = (physics.qpos, physics.qvel, physics.warmstart, jnp.where(finite, ctrl, 0.0), wrench)
             if table and variant is not None:
-                own = {name: values[variant] for name, values in table.items()}  # one gather, then as Playground's
+                rows = {name: values[variant] for name, values in table.items()}  # one gather, then as Playground does
                 after = jax.vmap(
-                    lambda rows, *each: _advance(device_model.tree_replace(rows), data, count, bodies, *each)
-                )(own, *inputs)
+                    lambda row, *each: _advance(device_model.tree_replace(row), data, count, bodies, *each)
+                )(rows, *inputs)
             else:
                 after = jax.vmap(lambda *each: _advance(device_model, data, count, bodies, *each))(*inputs)
         return _stabilise(*after, finite.all(axis=tuple(range(1, ctrl.ndim))), start_qpos)
@@ -102,16 +102,16 @@ def _put(
 
 def _leaves(model: mjx.Model, variants: Variants) -> dict[str, Array]:
     """The table on the device, by the names of MJX's leaves, without the fields that it has no use for."""
-    found = {}
+    leaves = {}
     for name, values in variants.items():
         for path in (f"_impl.{name}", name):  # the model only passes on what belongs to the implementation
             leaf: Any = model
             for part in path.split("."):
                 leaf = getattr(leaf, part, None)
             if isinstance(leaf, jax.Array):
-                found[path] = jnp.asarray(values, leaf.dtype)
+                leaves[path] = jnp.asarray(values, leaf.dtype)
                 break
-    return found
+    return leaves
 
 
 def _room(settings: EngineSettings, implementation: Implementation, num_envs: int) -> dict[str, int]:
@@ -132,26 +132,19 @@ def _quieter(model: mjx.Model) -> mjx.Model:
 
 
 def _advance(
-    model: mjx.Model,
-    blank: mjx.Data,
-    count: int,
-    bodies: np.ndarray,
-    qpos: Array,
-    qvel: Array,
-    warmstart: Array,
-    ctrl: Array,
-    wrench: Array,
-) -> tuple[Any, Any, Any]:
+    model: mjx.Model, blank: mjx.Data, count: int, bodies: np.ndarray,
+    qpos: Array, qvel: Array, warmstart: Array, ctrl: Array, wrench: Array,
+) -> tuple[Any, Any, Any]:  # fmt: skip
     """One environment, `count` physics steps: qpos [nq], qvel, warmstart [nv], ctrl [D] or [count,D], wrench [W,6]."""
     applied = jnp.zeros((model.nbody, 6)).at[bodies].set(wrench)
     several = ctrl.ndim > 1
     first = ctrl[0] if several else ctrl
     data = blank.replace(qpos=qpos, qvel=qvel, qacc_warmstart=warmstart, ctrl=first, xfrc_applied=applied)
 
-    def one(data: mjx.Data, row: Array | None) -> tuple[mjx.Data, None]:
+    def substep(data: mjx.Data, row: Array | None) -> tuple[mjx.Data, None]:
         return mjx.step(model, data if row is None else data.replace(ctrl=row)), None
 
-    data = jax.lax.scan(one, data, ctrl if several else None, length=count)[0]
+    data = jax.lax.scan(substep, data, ctrl if several else None, length=count)[0]
     return data.qpos, data.qvel, data.qacc_warmstart
 
 

@@ -1,8 +1,8 @@
 """MuJoCo's own C engine on all cores, called from inside compiled loops.
 
-The engine is a function: state and control in, state out. It goes into a compiled program as a callback without side effects that
-touches numpy only (a jax operation inside it costs ten times the physics). Outside, values are float32; inside, MuJoCo
-computes on float64 rows, and what it computes is bit for bit a loop over `mj_step` from the rounded state.
+The engine is a function: state and control in, state out. A compiled program calls it as a callback without side effects
+that touches numpy only (a jax operation inside it costs ten times the physics). Outside, values are float32; inside, MuJoCo
+computes on float64 rows, and its result equals, bit for bit, a loop over `mj_step` from the rounded state.
 """
 
 from __future__ import annotations
@@ -69,11 +69,11 @@ def _call(function: Callable[..., np.ndarray], shape: jax.ShapeDtypeStruct, pack
     """The function, run by the host on numpy arrays.
 
     On a CPU it gets XLA's own buffers. `jax.pure_callback` would copy them first, large ones in another thread of XLA's
-    pool, and wait for ever where the pool has no other.
+    pool, and wait for ever if the pool has only one thread.
     """
 
-    def in_place(_: Any, out: Any, given: Any) -> None:
-        np.asarray(out)[...] = function(given)
+    def in_place(_: Any, out: Any, inputs: Any) -> None:
+        np.asarray(out)[...] = function(inputs)
 
     direct = buffer_callback(in_place, shape, vmap_method="broadcast_all")
     copied = functools.partial(jax.pure_callback, function, shape, vmap_method="broadcast_all")
@@ -96,7 +96,12 @@ def _stepper(scene: Scene, num_envs: int, settings: EngineSettings, variants: Va
     model, layout, count = scene.model, scene.layout, substeps(settings)
     bodies = layout.wrench_ids
     lock = threading.Lock()
-    batch, running = _batch(model, max(1, num_envs), settings.threads)
+
+    def allocate(rows: int) -> tuple[Batch, np.ndarray]:
+        """A batch, and which of the randomised models each of its rows has: at first the unchanged one."""
+        return Batch(model, rows, settings.threads), np.zeros(rows, np.int64)
+
+    batch, running = allocate(max(1, num_envs))
 
     def stepper(packed: Array, controls: int = 1) -> np.ndarray:
         nonlocal batch, running
@@ -109,9 +114,11 @@ def _stepper(scene: Scene, num_envs: int, settings: EngineSettings, variants: Va
         ctrl = ctrl.reshape(rows, controls, layout.nu)
         with lock:
             if rows > batch.nsim:
-                batch, running = _batch(model, rows, settings.threads)
+                batch, running = allocate(rows)
             _dress(batch, running, variants, variant[:, 0] if variant.size else np.zeros(rows))
-            _load(batch, rows, qpos, qvel, warmstart)
+            # with control, wrench and model, this replaces all that an earlier call left in these rows
+            for name, values in (("qpos", qpos), ("qvel", qvel), ("qacc_warmstart", warmstart)):
+                batch.bind(name)[:rows] = values
             _push(batch, rows, bodies, wrench.reshape(rows, len(bodies), 6))
             failed = _advance(batch, rows, count, ctrl) | ~np.isfinite(ctrl).all(axis=(1, 2))
             outputs = _unload(batch, rows, failed, layout.start_qpos)
@@ -120,13 +127,8 @@ def _stepper(scene: Scene, num_envs: int, settings: EngineSettings, variants: Va
     return stepper
 
 
-def _batch(model: mujoco.MjModel, rows: int, threads: int) -> tuple[Batch, np.ndarray]:
-    """A batch, and which of the randomised models each of its rows has: at first the model as given."""
-    return Batch(model, rows, threads), np.zeros(rows, np.int64)
-
-
 def _dress(batch: Batch, running: np.ndarray, variants: Variants, wanted: np.ndarray) -> None:
-    """Gives the first rows the models that they want, [rows]; copies only where another one was running."""
+    """Gives the first rows the randomised models `wanted` [rows]; copies only where a row has another one now."""
     if not variants:
         return
     wanted = np.clip(wanted, 0, len(next(iter(variants.values()))) - 1).astype(np.int64)
@@ -135,12 +137,6 @@ def _dress(batch: Batch, running: np.ndarray, variants: Variants, wanted: np.nda
         for name, table in variants.items():
             batch.expand(name)[rows] = table[wanted[rows]]
         running[rows] = wanted[rows]
-
-
-def _load(batch: Batch, rows: int, qpos, qvel, warmstart) -> None:
-    """Writes the state into the first rows; with control, wrench and model, nothing of an earlier call survives in them."""
-    for name, values in zip(("qpos", "qvel", "qacc_warmstart"), (qpos, qvel, warmstart), strict=True):
-        batch.bind(name)[:rows] = values
 
 
 def _push(batch: Batch, rows: int, bodies: np.ndarray, wrench: np.ndarray) -> None:
@@ -153,9 +149,9 @@ def _push(batch: Batch, rows: int, bodies: np.ndarray, wrench: np.ndarray) -> No
 def _advance(batch: Batch, rows: int, count: int, ctrl: np.ndarray) -> np.ndarray:
     """Steps the first `rows` simulations `count` times, with ctrl [rows, count, D], or [rows, 1, D] throughout.
 
-    Gives [rows] bool, those that MuJoCo gave up on. MuJoCo resets a bad simulation by itself, its warning counters too,
-    and only then counts one warning: the second reset of a row leaves the counter where the first put it. So counters
-    are zeroed before, not compared.
+    Returns [rows] bool: those that MuJoCo gave up on. MuJoCo resets a bad simulation by itself, with its warning counters,
+    and counts one warning after that; so a second reset of a row leaves its counter at the same 1 as the first. Counters
+    are therefore set to zero before every step, instead of being compared with their earlier values.
     """
     failed = np.zeros(rows, bool)
     ids = None if rows == batch.nsim else np.arange(rows, dtype=np.int32)

@@ -1,6 +1,6 @@
 """Randomised physics: a table of models, drawn once on the host, that both engines pick rows from.
 
-Row 0 is the model as given. Every other row is a whole model, with the constants that MuJoCo derives from what was
+Row 0 is the model unchanged. Every other row is a whole model, with the constants that MuJoCo derives from what was
 drawn (`mj_setConst`): inertia of subtrees, inverse weights of bodies and joints, and so on. An environment then needs
 one number, its row; nothing is drawn or derived while training. Only the solver's scale of tolerance
 (`stat.meaninertia`) stays the nominal model's, since batches have none of their own.
@@ -14,15 +14,15 @@ import zlib
 import mujoco
 import numpy as np
 
-from mimicjax.config.settings import RandomizeSettings
+from mimicjax.config.randomize import RandomizeSettings, check_axes, check_ranges
 from mimicjax.engine import layout
 from mimicjax.engine.scene import Scene
-from mimicjax.errors import UserError, nearest
+from mimicjax.errors import UserError, unknown
 from mimicjax.types import Layout, Robot
 
 Variants = dict[str, np.ndarray]  # MjModel's field ("opt.gravity" of its options) -> [1 + K, ...]; fields that vary
 
-GIVEN = (
+DRAWN = (
     "geom_friction", "pair_friction", "body_mass", "body_inertia", "body_ipos", "body_sameframe", "geom_sameframe",
     "dof_armature", "dof_frictionloss", "actuator_gainprm", "actuator_biasprm", "actuator_forcerange", "opt.gravity",
 )  # fmt: skip
@@ -42,7 +42,7 @@ def tabulate(scene: Scene, settings: RandomizeSettings, seed: int) -> Variants:
     model, robot, count = scene.model, scene.robot, settings.models
     if not count:
         return {}
-    rows = {name: np.repeat(get(model, name)[None], 1 + count, axis=0) for name in GIVEN}
+    rows = {name: np.repeat(get(model, name)[None], 1 + count, axis=0) for name in DRAWN}
     draw = _Draws(settings, seed)
     _friction(scene, rows, settings, draw)
     _masses(scene, rows, settings, draw)
@@ -62,20 +62,13 @@ def tabulate(scene: Scene, settings: RandomizeSettings, seed: int) -> Variants:
 def check(scene: Scene, settings: RandomizeSettings) -> None:
     """Raises UserError for physical settings that cannot be meant."""
     model, robot = scene.model, scene.robot
-    for key in ("friction", "base_mass", "link_mass", "armature", "frictionloss", "kp", "kd", "torque_limit"):
-        given = getattr(settings, key)
-        if given is not None and (len(given) != 2 or given[0] > given[1]):
-            raise UserError(f"randomize.{key}: given {given}, allowed is [low, high] with low not above high")
-    for key in ("base_com", "gravity"):
-        given = getattr(settings, key)
-        if given is not None and len(given) != 3:
-            raise UserError(f"randomize.{key}: given {given}, allowed are three half-widths [x, y, z]")
+    check_ranges(
+        settings, ("friction", "base_mass", "link_mass", "armature", "frictionloss", "kp", "kd", "torque_limit")
+    )
+    check_axes(settings, ("base_com", "gravity"), "randomize")
     for name in settings.base_bodies:
         if name not in robot.body_names:
-            raise UserError(
-                f"randomize.base_bodies: robot {robot.name} has no body {name!r}{nearest(name, robot.body_names)}; it has "
-                + ", ".join(robot.body_names)
-            )
+            raise unknown("randomize.base_bodies", f"body of robot {robot.name}", name, robot.body_names)
     low, added = (settings.link_mass or [1.0])[0], settings.base_mass or [0.0]
     for body in _base(model, robot, settings) if settings.base_mass else ():
         if model.body_mass[body] * low + added[0] <= 0.0:
@@ -130,11 +123,12 @@ def _base(model: mujoco.MjModel, robot: Robot, settings: RandomizeSettings) -> l
 
 
 def _friction(scene: Scene, rows: Variants, settings: RandomizeSettings, draw: _Draws) -> None:
-    """Sliding friction, so that a low value is felt: MuJoCo takes the larger one of two shapes that meet by masks.
+    """Sliding friction between robot and ground.
 
-    So what the robot can meet by masks gets the lowest value of the row, and the robot's own value is the larger one.
-    Pairs that are named have a friction of their own. Robots that meet themselves do so with their new value too.
-    Objects keep theirs, also where the robot meets them.
+    Where two geoms collide by their masks, MuJoCo takes the larger of their frictions, so a low value of the robot's
+    would have no effect. Hence the world's geoms get the lowest value of the row, and the robot's is the larger one.
+    Explicit contact pairs have a friction of their own, which is set directly. Self-collisions use the robot's new
+    value too; objects keep theirs, and with it the contact between robot and object.
     """
     if settings.friction is None:
         return
@@ -147,8 +141,8 @@ def _friction(scene: Scene, rows: Variants, settings: RandomizeSettings, draw: _
         rows["geom_friction"][1:, meets & world, 0] = values[:, meets & robots].min(axis=1, keepdims=True)
     ends = np.stack([model.pair_geom1, model.pair_geom2], axis=1)
     ground = world[ends].any(axis=1) & robots[ends].any(axis=1)
-    own = np.where(robots[ends[:, 0]], ends[:, 0], ends[:, 1])[ground]
-    rows["pair_friction"][1:, ground, :2] = values[:, own, None]
+    robot_geom = np.where(robots[ends[:, 0]], ends[:, 0], ends[:, 1])[ground]
+    rows["pair_friction"][1:, ground, :2] = values[:, robot_geom, None]
 
 
 def _masses(scene: Scene, rows: Variants, settings: RandomizeSettings, draw: _Draws) -> None:
@@ -163,7 +157,7 @@ def _masses(scene: Scene, rows: Variants, settings: RandomizeSettings, draw: _Dr
     if settings.base_com is None:
         return
     rows["body_ipos"][1:, base] += draw.shift("base_com", len(base))
-    # MuJoCo copies frames that it was told are the same; these no longer are, only their axes
+    # MuJoCo skips the transform between frames that are marked as the same; now only their axes still are
     frame = mujoco.mjtSameFrame
     part = rows["body_sameframe"][1:, base]
     part[part == frame.mjSAMEFRAME_BODY] = frame.mjSAMEFRAME_BODYROT
@@ -173,21 +167,21 @@ def _masses(scene: Scene, rows: Variants, settings: RandomizeSettings, draw: _Dr
 
 
 def _derive(model: mujoco.MjModel, rows: Variants) -> Variants:
-    """What mj_setConst makes of each row."""
-    scratch, names = copy.copy(model), [name for name in GIVEN if (rows[name][1:] != rows[name][0]).any()]
-    data = mujoco.MjData(scratch)
-    found = {name: np.repeat(get(model, name)[None], len(rows[GIVEN[0]]), axis=0) for name in DERIVED}
-    for row in range(1, len(rows[GIVEN[0]])):
+    """The constants that mj_setConst computes for each row."""
+    scratch, names = copy.copy(model), [name for name in DRAWN if (rows[name][1:] != rows[name][0]).any()]
+    data, count = mujoco.MjData(scratch), len(rows[DRAWN[0]])
+    constants = {name: np.repeat(get(model, name)[None], count, axis=0) for name in DERIVED}
+    for row in range(1, count):
         for name in names:
             get(scratch, name)[:] = rows[name][row]
         mujoco.mj_setConst(scratch, data)
         for name in DERIVED:
-            found[name][row] = get(scratch, name)
-    return found
+            constants[name][row] = get(scratch, name)
+    return constants
 
 
 def changed(model: mujoco.MjModel, variants: Variants, row: int) -> mujoco.MjModel:
-    """A copy of the model with one row of the table in it, to look at, draw or step by itself."""
+    """A copy of the model with one row of the table in it, to be inspected, drawn or stepped by itself."""
     changed = copy.copy(model)
     for name, values in variants.items():
         get(changed, name)[:] = values[row]

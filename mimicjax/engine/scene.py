@@ -117,10 +117,10 @@ def _options(spec: mujoco.MjSpec, settings: EngineSettings) -> None:
 
 
 def _islands(spec: mujoco.MjSpec, robot: Robot) -> None:
-    """What does not touch is solved apart only beside objects that move.
+    """Turns off MuJoCo's islands (groups of bodies that are solved separately) unless there are objects that move.
 
-    A robot alone is one island: looking for more costs the native engine a twentieth and finds none. Beside one ball
-    islands save a fiftieth, beside four a fifth, and no ball far away changes what the solver does for the robot.
+    A robot alone is one island, and the search for others costs the native engine a twentieth of its time. With one ball
+    islands save a fiftieth, with four a fifth; and a ball far away then does not change the solution for the robot.
     """
     if all(joint.parent.name in robot.body_names for joint in spec.joints):
         spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_ISLAND

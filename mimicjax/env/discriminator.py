@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from mimicjax import rotation
 from mimicjax.env.observations import away, turn
-from mimicjax.env.view import Scope, View
+from mimicjax.env.view import Scope, View, tracks_root
 from mimicjax.types import Pose
 
 
@@ -45,4 +45,29 @@ def difference(scope: Scope) -> Sight:
     return Sight(lambda view: of_pose(view.reference) - of_pose(view.pose))
 
 
-VIEWS: dict[str, Callable[[Scope], Sight]] = {"difference": difference}
+def motion(scope: Scope) -> Sight:
+    """AMP's window of the last poses, the oldest first: places and headings as seen from the newest one's root."""
+    robot, settings = scope.robot, scope.settings.observations
+    local, height, track = settings.frame == "heading", settings.root_height, tracks_root(scope.settings)
+
+    def of_pose(pose: Pose, origin: jax.Array, back: jax.Array) -> jax.Array:
+        place, quat = pose.root_pos - origin, pose.root_quat
+        keys = pose.body_pos[robot.key_bodies] - pose.root_pos
+        vel, spin = pose.root_vel, pose.root_ang_vel
+        if local:
+            place, quat, keys = rotation.rotate(back, place), rotation.multiply(back, quat), turn(back, keys)
+            vel, spin = rotation.rotate(back, vel), rotation.rotate(back, spin)
+        joints = rotation.six(pose.joint_quat).reshape(-1)
+        tall = pose.root_pos[2:] if height else pose.root_pos[:0]
+        return jnp.concatenate([place[:2], tall, rotation.six(quat), joints, keys.reshape(-1), vel, spin, pose.dof_vel])
+
+    def see(view: View) -> jax.Array:
+        last = view.pose
+        origin = jnp.zeros(3) if track else last.root_pos
+        back = away(last.root_quat)
+        return jax.vmap(lambda pose: of_pose(pose, origin, back))(view.history).reshape(-1)
+
+    return Sight(see, scope.settings.disc_steps)
+
+
+VIEWS: dict[str, Callable[[Scope], Sight]] = {"difference": difference, "motion": motion}

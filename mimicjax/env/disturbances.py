@@ -1,8 +1,8 @@
-"""Disturbances of one environment: which wrench acts in the coming control step, and what the root's velocity jumps by.
+"""Disturbances of one environment: the wrench of the coming control step, and the jump of the root's velocity.
 
-They are planned when the control step before ends, so that the critic can see what is coming; `env.before` only hands
-the plan over. Times are counted from the control step that comes: a push that begins or ends within it acts with the
-share of its impulse that falls into it, whatever its duration. See docs/disturbances.md.
+Both are planned at the end of the previous control step, so that the critic can see what is coming; `env.before` only
+hands the plan over. Times are counted from the beginning of the coming control step. A push that begins or ends within
+it acts with the share of its impulse that falls into it, whatever its duration. See docs/disturbances.md.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CRITIC_SCALE = (100.0,) * 3 + (20.0,) * 3  # N and N m that the critic sees as 1
 
 
 class Timer(NamedTuple):
-    """Where one profile is; s from the coming control step."""
+    """How far one profile is: the push that is on or comes next; times from the beginning of the coming control step."""
 
     key: Array  # random key of the profile, never changes
     draws: Array  # [] int32, pushes drawn so far
@@ -101,7 +101,7 @@ def make(
 def _term(setup: _Setup) -> Term:
     """The coming wrenches [W,6], the level of every profile [P] and whether the environment is pushed at all.
 
-    Without the last two, the critic of a quiet environment fears pushes that never come.
+    Without the last two, the critic would expect pushes in quiet environments, where none come.
     """
     bodies, levels = setup.layout.wrench_bodies, len(setup.profiles) + 1
 
@@ -125,13 +125,20 @@ def _term(setup: _Setup) -> Term:
 def _init(setup: _Setup, key: jax.Array, pose: Pose) -> PushState:
     timers = {}
     for profile in setup.profiles:
-        own = jax.random.fold_in(jax.random.fold_in(key, STREAM), profile.code)
-        interval, pulse = _draw(profile, own, jnp.int32(0))
+        stream = jax.random.fold_in(jax.random.fold_in(key, STREAM), profile.code)
+        interval, pulse = _draw(profile, stream, jnp.int32(0))
         level = jnp.float32(1.0 if profile.settings.curriculum.by == "none" else profile.settings.curriculum.begin)
-        timers[profile.name] = _first(profile, Timer(own, jnp.int32(1), interval, pulse, level))
-    nothing = jnp.zeros((len(setup.layout.wrench_bodies), 6)), jnp.zeros(6), jnp.asarray(False)
-    pushed = (jax.random.uniform(jax.random.fold_in(key, STREAM)) >= setup.quiet).astype(jnp.float32)
-    return _plan(setup, PushState(jnp.int32(0), pushed, jnp.float32(-1.0), timers, *nothing), pose)
+        timers[profile.name] = _first(profile, Timer(stream, jnp.int32(1), interval, pulse, level))
+    state = PushState(
+        steps=jnp.int32(0),
+        pushed=(jax.random.uniform(jax.random.fold_in(key, STREAM)) >= setup.quiet).astype(jnp.float32),
+        since=jnp.float32(-1.0),
+        timers=timers,
+        wrench=jnp.zeros((len(setup.layout.wrench_bodies), 6)),
+        velocity=jnp.zeros(6),
+        onset=jnp.asarray(False),
+    )
+    return _plan(setup, state, pose)
 
 
 def _advance(setup: _Setup, state: PushState, pose: Pose, done: jax.Array) -> PushState:
@@ -147,9 +154,9 @@ def _advance(setup: _Setup, state: PushState, pose: Pose, done: jax.Array) -> Pu
         end = until + timer.pulse.length
         ended = (until < 0.0) & (end <= EDGE)
         pulse = pulse._replace(payload=timer.pulse.payload)  # redrawn at resets only
-        following = Timer(timer.key, timer.draws + 1, jnp.maximum(end + interval, 0.0), pulse, timer.level)
-        same = timer._replace(until=until)
-        timers[profile.name] = jax.tree.map(lambda a, b, ended=ended: jnp.where(ended, a, b), following, same)
+        following = timer._replace(draws=timer.draws + 1, until=jnp.maximum(end + interval, 0.0), pulse=pulse)
+        current = timer._replace(until=until)
+        timers[profile.name] = jax.tree.map(lambda a, b, ended=ended: jnp.where(ended, a, b), following, current)
     since = jnp.where((done != RUNNING) | tried, -1.0, _since(setup, state))
     return _plan(setup, state._replace(steps=steps, since=since, timers=timers), pose)
 
@@ -178,11 +185,15 @@ def _first(profile: Profile, timer: Timer) -> Timer:
 def _level(
     settings: CurriculumSettings, level: jax.Array, done: jax.Array, survived: jax.Array, samples: jax.Array
 ) -> jax.Array:
-    """Share of the magnitudes from now on. survived: whether a push was survived in this step; samples: so far."""
+    """The curriculum's share of the magnitudes from now on.
+
+    level: the share so far. survived: whether the trial of a push ended well in this step. samples: of the training so far.
+    """
     if settings.by == "samples":
         return settings.begin + (1.0 - settings.begin) * jnp.minimum(samples / settings.samples, 1.0)
     if settings.by == "success":
-        # an episode holds many pushes, and ends at the first that was too much: counted by episodes, shares hardly rise
+        # an episode holds many pushes and ends at the first one too strong: if only whole episodes counted, the level
+        # would hardly rise
         moved = jnp.where(done == FAILED, level - settings.fall, level + settings.rise)
         return jnp.where((done == RUNNING) & ~survived, level, jnp.clip(moved, settings.begin, 1.0))
     return level
@@ -209,7 +220,7 @@ def _plan(setup: _Setup, state: PushState, pose: Pose) -> PushState:
 
 
 def _share(settings: PushSettings, timer: Timer, dt: float) -> jax.Array:
-    """Mean of the pulse over the coming control step, of its peak: the impulse in it, whatever part it covers."""
+    """Mean force over the coming control step as a share of the push's peak, however little of the step it covers."""
     length = jnp.maximum(timer.pulse.length, EDGE)
     begin = jnp.clip(-timer.until, 0.0, length)
     end = jnp.clip(dt - timer.until, 0.0, length)
@@ -236,7 +247,7 @@ def _wrench(profile: Profile, pulse: Pulse, pose: Pose, slots: int) -> jax.Array
 
 
 def _push(setup: _Setup, physics: Physics, state: PushState) -> Physics:
-    """The root's velocity with what the plan adds; MuJoCo has a free joint's angular velocity in the body's frame."""
+    """Adds the planned jump to the root's velocity; MuJoCo has a free joint's angular velocity in the body's frame."""
     if not any(profile.moves_root for profile in setup.profiles):
         return physics
     place, first = setup.layout.robot_qpos.start, setup.layout.robot_qvel.start
@@ -246,7 +257,7 @@ def _push(setup: _Setup, physics: Physics, state: PushState) -> Physics:
 
 
 def _since(setup: _Setup, state: PushState) -> jax.Array:
-    """s since the onset on trial, at the end of the step; a push within the trial of another begins none of its own."""
+    """s since the onset on trial, at the end of the step; a push during another's trial does not start one of its own."""
     running = (state.since >= 0.0) | state.onset
     return jnp.where(running, jnp.maximum(state.since, 0.0) + setup.dt, -1.0)
 

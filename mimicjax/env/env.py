@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -99,9 +100,10 @@ def _before(parts: Parts, motion: Motion, state: EnvState, action: Array) -> tup
 def _done(parts: Parts, motion: Motion, state: EnvState, time: Array, view: View) -> Array:
     """Done code; a later rule overrides an earlier one: time up, end of a clip that does not loop, the task's, failure."""
     clips = clips_of(motion)
-    ended = (clips.loop[state.clip] != WRAP) & (time >= clips.duration[state.clip])
     done = jnp.where(state.step >= parts.episode_steps, TIME_UP, RUNNING)
-    done = jnp.where(ended, SUCCEEDED, done)
+    if parts.scope.settings.end_with_clip:
+        ended = (clips.loop[state.clip] != WRAP) & (time >= clips.duration[state.clip])
+        done = jnp.where(ended, SUCCEEDED, done)
     if parts.task and parts.task.done:
         code = parts.task.done(view)
         done = jnp.where(code == RUNNING, done, code)
@@ -144,6 +146,7 @@ def _advance(parts: Parts, motion: Motion, state: EnvState) -> _Advanced:
     if parts.task:
         terms = {**terms, "task": parts.task.reward(view)}
         reward = reward + terms["task"]
+    chex.assert_shape([reward, *terms.values()], ())
     reward = jnp.where(state.physics.unstable, 0.0, reward)
     done = _done(parts, motion, state, time, view)
     views = {name: sight.see(view) for name, sight in parts.sights.items()}

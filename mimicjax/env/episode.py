@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -19,7 +20,7 @@ from mimicjax.motion.reference import Motion, clips_of, now_and_ahead, poses_at
 from mimicjax.robot import kinematics
 from mimicjax.types import FAILED, Array, EnvState, Pose
 
-RETRY = 0x7E7247  # folded into an episode's random key: whether it starts where the failed one before did
+STILL = 0x5354494C  # folded into an episode's random key: whether it begins in the start pose
 TASK = 0x7461736B  # the same: what a task draws
 
 
@@ -81,18 +82,24 @@ def observe(parts: Parts, view: View, noise: Any, key: Array) -> dict[str, Array
     """Observation blocks: what the actor makes of the view through the robot's sensors; where these are not perfect, what
     the critic sees instead; and what the critic alone sees."""
     seen, measured = parts.seen.see(view), parts.random.measured(noise, view.pose)
+    chex.assert_shape(seen, (sum(part.size for part in parts.seen.parts),))
     own = seen if measured is view.pose else parts.seen.see(view._replace(pose=measured))
     blocks = {"actor": parts.random.sense(noise, key, own)}
     if parts.random.imperfect:
         blocks["critic"] = seen
     if parts.privileged:
         blocks["privileged"] = parts.privileged.see(view)
+        chex.assert_shape(blocks["privileged"], (sum(part.size for part in parts.privileged.parts),))
     return blocks
 
 
 def draw(parts: Parts, motion: Motion, key: Array) -> tuple[Array, Array]:
     """Clip and start (s) of an episode."""
-    clip, start = library.sample(clips_of(motion), key)
+    return _from_uniform(parts, motion, jax.random.uniform(key, (2,)))
+
+
+def _from_uniform(parts: Parts, motion: Motion, numbers: Array) -> tuple[Array, Array]:
+    clip, start = library.from_uniform(clips_of(motion), numbers)
     return clip, start if parts.scope.settings.random_start else jnp.zeros_like(start)
 
 
@@ -102,11 +109,9 @@ def draw_again(parts: Parts, motion: Motion, state: EnvState, key: Array, done: 
     Starts that fail soon give few samples, the fewer the better the others go, and so are never learned: they are tried
     more often.
     """
-    clip, start = draw(parts, motion, key)
-    retry = parts.scope.settings.retry_start
-    if retry == 0.0:
-        return clip, start
-    again = (done == FAILED) & (jax.random.uniform(jax.random.fold_in(key, RETRY)) < retry)
+    numbers = jax.random.uniform(key, (3,))  # in one call: each takes a fifth of a second to compile
+    clip, start = _from_uniform(parts, motion, numbers[:2])
+    again = (done == FAILED) & (numbers[2] < parts.scope.settings.retry_start)
     return jnp.where(again, state.clip, clip), jnp.where(again, state.start, start)
 
 
@@ -128,6 +133,10 @@ def begin(parts: Parts, motion: Motion, clip: Array, start: Array, key: Array) -
     qpos, qvel = scope.layout.with_robot(*place)
     if task and task.start:
         qpos, qvel = task.start(jax.random.fold_in(key, TASK), qpos, qvel)
+    if scope.settings.default_start:
+        still = jax.random.uniform(jax.random.fold_in(key, STILL)) < scope.settings.default_start
+        qpos, qvel = jnp.where(still, scope.layout.start_qpos, qpos), jnp.where(still, 0.0, qvel)
+    if scope.settings.default_start or (task and task.start):
         pose = kinematics.pose_of(scope.robot, *scope.layout.of_robot(qpos, qvel))
     view = View(
         pose=pose,

@@ -1,4 +1,4 @@
-"""What a profile of `disturb.profiles` says, checked, and the random draws it stands for; for one environment.
+"""Profiles of pushes (`disturb.profiles`): checked against the robot, and drawn from, for one environment.
 
 All numbers of a draw come from one call of the generator, which on a CPU costs more than the arithmetic after it.
 """
@@ -53,7 +53,7 @@ class Profile(NamedTuple):
 class Pulse(NamedTuple):
     """One push as drawn, at its full size; n bodies at once."""
 
-    live: Array  # [] bool, whether there is one
+    live: Array  # [] bool, whether there is one; without, only the payload counts
     length: Array  # [] s
     place: Array  # [n] int32, which of the profile's bodies
     force: Array  # [n,3] N at the peak, in the profile's frame
@@ -65,10 +65,9 @@ class Pulse(NamedTuple):
 
 def collect(profiles: Mapping[str, PushSettings], env: EnvSettings, dt: float) -> dict[str, PushSettings]:
     """The profiles by name, with MimicKit's flat keys as one more. dt: s, a control step. Raises UserError."""
-    found = dict(profiles)
     if not env.enable_random_force:
-        return found
-    if RANDOM_FORCE in found:
+        return dict(profiles)
+    if RANDOM_FORCE in profiles:
         raise UserError(
             f"env.enable_random_force and disturb.profiles.{RANDOM_FORCE} are the same profile: take out one of them"
         )
@@ -76,18 +75,11 @@ def collect(profiles: Mapping[str, PushSettings], env: EnvSettings, dt: float) -
         raise UserError(
             f"env.random_force_scale: given {env.random_force_scale}, allowed are three N, not all of them 0"
         )
-    return found | {
-        RANDOM_FORCE: PushSettings(
-            bodies=env.random_force_bodies,
-            together=True,
-            force=[1.0, 1.0],
-            force_axes=env.random_force_scale,
-            direction="box",
-            interval=[0.0, 0.0],
-            duration=[dt, dt],
-            probability=env.random_force_probability,
-        )  # fmt: skip
-    }
+    random_force = PushSettings(
+        bodies=env.random_force_bodies, together=True, force=[1.0, 1.0], force_axes=env.random_force_scale,
+        direction="box", interval=[0.0, 0.0], duration=[dt, dt], probability=env.random_force_probability,
+    )  # fmt: skip
+    return {**profiles, RANDOM_FORCE: random_force}
 
 
 def wrench_bodies(robot: Robot, profiles: Mapping[str, PushSettings]) -> np.ndarray:
@@ -105,22 +97,26 @@ def check(robot: Robot, layout: Layout, name: str, settings: PushSettings) -> Pr
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise UserError(f"disturb.profiles: the name {name!r} may have letters, digits, _ and - only")
     for key in ("force", "torque", "interval", "duration", "payload", "velocity_magnitude"):
-        given = getattr(settings, key)
-        if len(given) != 2 or not 0.0 <= given[0] <= given[1] < math.inf:
-            raise UserError(f"{_key(name)}{key}: given {given}, allowed is [low, high] with 0 <= low <= high")
-        if settings.distribution == "log_uniform" and key in ("force", "torque", "velocity_magnitude") and given[1] > 0:
-            _need(given[0] > 0, name, key, f"given {given}, a log_uniform distribution needs low above 0")
+        limits = getattr(settings, key)
+        fits = len(limits) == 2 and 0.0 <= limits[0] <= limits[1] < math.inf
+        _need(fits, name, key, f"given {limits}, allowed is [low, high] with 0 <= low <= high")
+        if (
+            settings.distribution == "log_uniform"
+            and key in ("force", "torque", "velocity_magnitude")
+            and limits[1] > 0
+        ):
+            _need(limits[0] > 0, name, key, f"given {limits}, a log_uniform distribution needs low above 0")
     for key in ("force_axes", "torque_axes", "offset", "velocity", "angular_velocity"):
-        given = getattr(settings, key)
-        _need(len(given) == 3 and max(given) < math.inf, name, key, f"given {given}, allowed are three finite numbers")
+        axes = getattr(settings, key)
+        _need(len(axes) == 3 and max(axes) < math.inf, name, key, f"given {axes}, allowed are three finite numbers")
     acting = np.asarray(robot.wrench_bodies)
     if settings.bodies:
         acting = bodies.indices(robot, settings.bodies, f"{_key(name)}bodies")
     code = zlib.crc32(name.encode()) & 0x7FFFFFFF
     slots = [list(layout.wrench_bodies).index(body) for body in acting]
-    found = Profile(name, settings, acting, np.asarray(slots, np.int32), code)
-    _check_sense(robot, found)
-    return found
+    profile = Profile(name=name, settings=settings, bodies=acting, slots=np.asarray(slots, np.int32), code=code)
+    _check_sense(robot, profile)
+    return profile
 
 
 def _check_sense(robot: Robot, profile: Profile) -> None:
@@ -137,23 +133,19 @@ def _check_sense(robot: Robot, profile: Profile) -> None:
     if profile.wrenches or loaded:
         _need(len(profile.bodies) > 0, name, "bodies", f"none is given, and robot {robot.name} has no wrench_bodies")
         empty = bodies.massless(robot) & {robot.body_names[body] for body in profile.bodies}
-        _need(
-            not empty, name, "bodies", f"{', '.join(sorted(empty))} has no mass of its own; push the body it is part of"
-        )
+        why = f"{', '.join(sorted(empty))} has no mass of its own; push the body it is part of"
+        _need(not empty, name, "bodies", why)
     if profile.wrenches and not s.sustained:
         _need(s.duration[1] > 0, name, "duration", f"given {s.duration}, in which force and torque have no time to act")
-    _need(
-        not (s.sustained and s.shape == "half_sine"), name, "shape", "half_sine has an end, but the push is sustained"
-    )
+    endless = s.sustained and s.shape == "half_sine"
+    _need(not endless, name, "shape", "half_sine has an end, but the push is sustained")
     _need(not any(s.offset) or s.force[1] > 0, name, "offset", "moves a force, but there is none")
     c = s.curriculum
     _need(c.by != "success" or c.rise > 0 or c.begin == 1.0, name, "curriculum.rise", "is 0: pushes would never grow")
 
 
 def _key(name: str) -> str:
-    if name == RANDOM_FORCE:
-        return f"disturb.profiles.{name} (env.random_force_*): "
-    return f"disturb.profiles.{name}."
+    return f"disturb.profiles.{name}" + (" (env.random_force_*): " if name == RANDOM_FORCE else ".")
 
 
 def _need(holds: bool, name: str, key: str, otherwise: str) -> None:
@@ -163,21 +155,23 @@ def _need(holds: bool, name: str, key: str, otherwise: str) -> None:
 
 def draw(profile: Profile, key: jax.Array) -> tuple[jax.Array, Pulse]:
     """(interval before it in s, push) from one random key."""
-    s, n, some = profile.settings, profile.pushed, len(profile.bodies)
+    s, n, bodies_in_profile = profile.settings, profile.pushed, len(profile.bodies)
     sizes = {
         "time": 3, "place": n, "force": 3 * n, "force_size": n, "torque": 3 * n, "torque_size": n, "offset": 3 * n,
-        "velocity": 6, "heading": 2, "payload": some,
+        "velocity": 6, "heading": 2, "payload": bodies_in_profile,
     }  # fmt: skip
     numbers = jax.random.uniform(key, (sum(sizes.values()),))
     parts = jnp.split(numbers, np.cumsum(list(sizes.values()))[:-1])
     u = dict(zip(sizes, parts, strict=True))
-    place = jnp.arange(n) if s.together else jnp.minimum((some * u["place"]).astype(jnp.int32), some - 1)
+    place = jnp.arange(n)
+    if not s.together:
+        place = jnp.minimum((bodies_in_profile * u["place"]).astype(jnp.int32), bodies_in_profile - 1)
     vectors = {
         name: _vectors(profile, u[f"{name}_size"], u[name].reshape(n, 3), limits, axes)
         for name, limits, axes in (("force", s.force, s.force_axes), ("torque", s.torque, s.torque_axes))
     }
-    both = jnp.asarray([*s.velocity, *s.angular_velocity], jnp.float32)
-    velocity = both * (2.0 * u["velocity"] - 1.0)
+    half_ranges = jnp.asarray([*s.velocity, *s.angular_velocity], jnp.float32)
+    velocity = half_ranges * (2.0 * u["velocity"] - 1.0)
     heading = 2.0 * jnp.pi * u["heading"][0]
     speed = _size(s, u["heading"][1], s.velocity_magnitude)
     velocity = velocity.at[:2].add(speed * jnp.stack([jnp.cos(heading), jnp.sin(heading)]))
@@ -185,9 +179,15 @@ def draw(profile: Profile, key: jax.Array) -> tuple[jax.Array, Pulse]:
     interval, chance, length = u["time"]
     live = chance < s.probability
     pulse = Pulse(
-        live, jnp.where(live, _between(s.duration, length), 0.0), place.astype(jnp.int32), vectors["force"],
-        vectors["torque"], offset, velocity, _between(s.payload, u["payload"]),
-    )  # fmt: skip
+        live=live,
+        length=jnp.where(live, _between(s.duration, length), 0.0),
+        place=place.astype(jnp.int32),
+        force=vectors["force"],
+        torque=vectors["torque"],
+        offset=offset,
+        velocity=velocity,
+        payload=_between(s.payload, u["payload"]),
+    )
     return _between(s.interval, interval), pulse
 
 

@@ -1,7 +1,8 @@
 """Randomisation of what stands between policy and physics, for one environment: sensors, motors, delays, starts.
 
-Everything is drawn from keys that the environment's own is folded with, so that nothing else draws other numbers
-because of it. What is off costs nothing: its field is () and its function gives back what it was given.
+Every draw folds a constant of its own into the environment's key, so that switching one randomisation on leaves the
+random numbers of all others as they were. What is off costs nothing: its field is () and its function returns its
+input unchanged.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import rotation
-from mimicjax.config.settings import RandomizeSettings
+from mimicjax.config.randomize import RandomizeSettings, check_axes, check_ranges
 from mimicjax.env import observations
 from mimicjax.env.view import Scope, Term
-from mimicjax.errors import UserError, nearest
+from mimicjax.errors import unknown
 from mimicjax.robot import kinematics
 from mimicjax.types import Array, Pose, Robot
 
-# what keys are folded with; far from the small numbers that split counts with
+# constants that are folded into keys; far from the small numbers that jax.random.split counts with
 EPISODE, MODEL, START, SENSORS, MOTORS = (0x52414E44 + n for n in range(5))
 SPREAD = (0.5, 1.5)  # of the torque noise that is drawn at every substep, from joint to joint
 
 
 class Noise(NamedTuple):
-    """What was drawn for an episode, and what motors remember; () where it is off."""
+    """What was drawn for an episode, and the earlier targets and actions that delay and smoothing need; () where off."""
 
     zero: Any  # [D] rad, what encoders read too much
     torque: Any  # [D] N m, constant, or the half-width of what every substep draws
@@ -41,12 +42,10 @@ class Noise(NamedTuple):
 class Randomisation(NamedTuple):
     """Functions of one environment."""
 
-    model: Callable[
-        [Array, Array, bool], Array
-    ]  # (key, row it has, whether the environment is new) -> row of the engine's table
-    start: Callable[
-        [Array, Pose, Array, Array], tuple[Pose, Array, Array]
-    ]  # (key, pose, qpos, qvel) -> the same, moved
+    # (key, its row so far, whether the environment is new) -> row of the engine's table of models
+    model: Callable[[Array, Array, bool], Array]
+    # (key, pose, qpos, qvel) of the reference -> the same of the state that the episode starts in
+    start: Callable[[Array, Pose, Array, Array], tuple[Pose, Array, Array]]
     draw: Callable[[Array, Pose], Any]  # (key, start pose) -> Noise, or () if all is off
     measured: Callable[[Any, Pose], Pose]  # the pose as the robot's sensors tell it
     sense: Callable[[Any, Array, Array], Array]  # (noise, key, observation [O]) -> what the actor gets
@@ -80,10 +79,15 @@ def make(scope: Scope, settings: RandomizeSettings, seen: Term, substeps: int) -
         return pose._replace(dof_pos=angles, joint_quat=joints, body_pos=bodies[0], body_quat=bodies[1])
 
     return Randomisation(
-        _model(settings), _start(robot, settings), _draw(robot, settings, bias, substeps), measured, sense,
-        _smooth(settings), _drive(robot, settings, substeps),
-        bool(settings.joint_zero or noise.any() or bias.any()),
-    )  # fmt: skip
+        model=_model(settings),
+        start=_start(robot, settings),
+        draw=_draw(robot, settings, bias, substeps),
+        measured=measured,
+        sense=sense,
+        smooth=_smooth(settings),
+        drive=_drive(robot, settings, substeps),
+        imperfect=bool(settings.joint_zero or noise.any() or bias.any()),
+    )
 
 
 def check(settings: RandomizeSettings, scope: Scope) -> None:
@@ -92,17 +96,10 @@ def check(settings: RandomizeSettings, scope: Scope) -> None:
     for key, sizes in (("noise", settings.noise), ("bias", settings.bias)):
         for name in sizes:
             if name not in names:
-                raise UserError(
-                    f"randomize.{key}.{name}: no part of an observation; allowed: {', '.join(names)}{nearest(name, names)}"
-                )
-    for key in ("delay", "smoothing"):
-        given = getattr(settings, key)
-        if given is not None and (len(given) != 2 or given[0] > given[1]):
-            raise UserError(f"randomize.{key}: given {given}, allowed is [low, high] with low not above high")
-    for key in ("root_position", "root_rotation", "root_velocity", "root_angular_velocity"):
-        given = getattr(settings.start, key)
-        if len(given) != 3:
-            raise UserError(f"randomize.start.{key}: given {given}, allowed are three sizes, one for each axis")
+                raise unknown(f"randomize.{key}", "part of an observation", name, names)
+    check_ranges(settings, ("delay", "smoothing"))
+    axes = ("root_position", "root_rotation", "root_velocity", "root_angular_velocity")
+    check_axes(settings.start, axes, "randomize.start")
 
 
 def _between(key: Array, low: float, high: float, shape: tuple[int, ...] = ()) -> Array:
@@ -110,7 +107,7 @@ def _between(key: Array, low: float, high: float, shape: tuple[int, ...] = ()) -
 
 
 def _model(settings: RandomizeSettings) -> Callable[[Array, Array, bool], Array]:
-    """Row 0, the model as given, is never drawn."""
+    """Draws a row of the engine's table, but never row 0, the unchanged model."""
 
     def model(key: Array, row: Array, first: bool) -> Array:
         if not settings.models or (settings.when == "once" and not first):
@@ -148,31 +145,33 @@ def _start(robot: Robot, settings: RandomizeSettings) -> Callable:
 
 
 def _draw(robot: Robot, settings: RandomizeSettings, bias: np.ndarray, substeps: int) -> Callable[[Array, Pose], Any]:
-    """What an episode has; targets begin where the robot stands, by its own encoders."""
+    """Draws the noise of an episode. Delayed targets start as the start pose, as the robot's encoders measure it."""
     dofs, limit = robot.num_dofs, np.asarray(robot.torque_limit, np.float32)
     constant = settings.torque_noise_per == "episode"
 
     def draw(key: Array, pose: Pose) -> Noise:
         zero, torque, delay, share, offset = jax.random.split(jax.random.fold_in(key, EPISODE), 5)
         level = jax.random.normal(torque, (dofs,)) if constant else _between(torque, *SPREAD, (dofs,))
-        zeros, measured, late, kept = (), pose.dof_pos, settings.delay, settings.smoothing
+        zeros, measured, delays, shares = (), pose.dof_pos, settings.delay, settings.smoothing
         if settings.joint_zero:
             zeros = settings.joint_zero * _between(zero, -1.0, 1.0, (dofs,))
             measured = measured + zeros
         return Noise(
-            zeros, settings.torque_noise * limit * level if settings.torque_noise else (),
-            jax.random.randint(delay, (), late[0], late[1] + 1, jnp.int32) if late else (),
-            jnp.tile(measured, (_depth(settings, substeps), 1)) if late else (),
-            _between(share, kept[0], kept[1]) if kept else (), jnp.zeros(dofs) if kept else (),
-            bias * jax.random.normal(offset, bias.shape) if bias.any() else (),
-        )  # fmt: skip
+            zero=zeros,
+            torque=settings.torque_noise * limit * level if settings.torque_noise else (),
+            delay=jax.random.randint(delay, (), delays[0], delays[1] + 1, jnp.int32) if delays else (),
+            targets=jnp.tile(measured, (_depth(settings, substeps), 1)) if delays else (),
+            share=_between(share, shares[0], shares[1]) if shares else (),
+            action=jnp.zeros(dofs) if shares else (),
+            bias=bias * jax.random.normal(offset, bias.shape) if bias.any() else (),
+        )
 
     off = not (settings.joint_zero or settings.torque_noise or settings.delay or settings.smoothing or bias.any())
     return (lambda key, pose: ()) if off else draw
 
 
 def _depth(settings: RandomizeSettings, substeps: int) -> int:
-    """Control steps before this one whose targets may still act."""
+    """How many earlier control steps' targets may still act, with the longest delay."""
     return -(-settings.delay[1] // substeps) if settings.delay else 0
 
 
@@ -190,10 +189,10 @@ def _smooth(settings: RandomizeSettings) -> Callable[[Any, Array, Array], tuple[
 def _drive(
     robot: Robot, settings: RandomizeSettings, substeps: int
 ) -> Callable[[Any, Array, Array], tuple[Any, Array]]:
-    """Targets as they reach the motors: late, by encoders that are off, and with torque noise in them.
+    """Targets as they reach the motors: delayed, relative to miscalibrated encoders, and with torque noise.
 
-    The engine takes targets only. A position servo that is to give a torque T more before its limit has a target
-    T / kp farther, with the kp of the model as given.
+    The engine takes targets only, so a torque T is added by moving the target of the position servo by T / kp, with the
+    kp of the unchanged model.
     """
     stiffness = np.asarray(robot.kp, np.float32)
     softness = np.divide(1.0, stiffness, out=np.zeros_like(stiffness), where=stiffness > 0)

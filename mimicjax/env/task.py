@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import mujoco
+import jax.numpy as jnp
 
+from mimicjax import rotation
 from mimicjax.env.view import Term, View
+from mimicjax.errors import UserError
 from mimicjax.types import Array
+
+if TYPE_CHECKING:
+    import mujoco
 
 
 class Mark(NamedTuple):
@@ -32,3 +37,19 @@ class Task(NamedTuple):
     start: Callable[[Array, Array, Array], tuple[Array, Array]] | None = None
     furnish: Callable[[mujoco.MjSpec], None] | None = None  # adds its objects to the scene
     draw: Callable[[Any], list[Mark]] | None = None  # what a film shows of a state
+
+
+def check_range(limits: list[float], key: str) -> None:
+    """Raises UserError for what is no range."""
+    if len(limits) != 2 or limits[0] > limits[1]:
+        raise UserError(f"{key}: given {limits}, allowed is [low, high] with low not above high")
+
+
+def drawn(limits: list[float], u: Array) -> Array:
+    """A uniform number in [0, 1) stretched to a range."""
+    return limits[0] + (limits[1] - limits[0]) * u
+
+
+def facing_of(root_quat: Array) -> Array:
+    """[2] unit: where a root of this rotation is headed, in the world."""
+    return rotation.rotate(rotation.heading_quat(root_quat), jnp.asarray([1.0, 0.0, 0.0]))[:2]

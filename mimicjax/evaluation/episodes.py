@@ -26,6 +26,7 @@ class Recording(NamedTuple):
     reference: Array  # [T+1,nq] with the robot as in the clip at the same moment
     length: Array  # [] int32, control steps
     done: Array  # [] int8, how it ended
+    task: Any  # [T+1,...] the task's state; () without
 
 
 class Player(NamedTuple):
@@ -117,15 +118,20 @@ def record(player: Player, reference: Callable[[Motion, Array, Array], Array]) -
 
     def run(agent: Agent, motion: Motion, key: jax.Array, clip: jax.Array, start: jax.Array) -> Recording:
         actors = player.begin(motion, key[None], clip[None], start[None])
-        first = actors.env.physics.qpos[0], reference(motion, clip[None], start[None])[0]
+        first = actors.env.physics.qpos[0], reference(motion, clip[None], start[None])[0], _first(actors.env.task)
 
         def step_once(actors: Actors, _: None):
             moment, actors, step = player.step(agent, motion, actors)
-            return actors, (moment.physics.qpos[0], reference(motion, moment.clip, moment.time)[0], step.done[0])
+            rows = moment.physics.qpos[0], reference(motion, moment.clip, moment.time)[0], _first(actors.env.task)
+            return actors, (*rows, step.done[0])
 
-        _, (qpos, other, done) = jax.lax.scan(step_once, actors, None, length=player.env.episode_steps)
+        _, (*rows, done) = jax.lax.scan(step_once, actors, None, length=player.env.episode_steps)
         last = jnp.argmax(done != RUNNING)  # every episode ends: its time is up in the last row
-        qpos, other = jnp.concatenate([first[0][None], qpos]), jnp.concatenate([first[1][None], other])
-        return Recording(qpos, other, (last + 1).astype(jnp.int32), done[last])
+        qpos, other, task = jax.tree.map(lambda x, xs: jnp.concatenate([x[None], xs]), first, tuple(rows))
+        return Recording(qpos, other, (last + 1).astype(jnp.int32), done[last], task)
 
     return run
+
+
+def _first(tree: Any) -> Any:
+    return jax.tree.map(lambda x: x[0], tree)

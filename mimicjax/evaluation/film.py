@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from mimicjax.draw.video import Film
 from mimicjax.env import terminations
+from mimicjax.env.task import Mark
 from mimicjax.env.view import View
 from mimicjax.evaluation import episodes
 from mimicjax.evaluation.episodes import Player, Recording
@@ -18,7 +19,7 @@ from mimicjax.world import World
 
 
 def shoot(restored: Restored, seed: int) -> Film:
-    """Run the episode and give what is to be drawn of it."""
+    """Runs the episode and returns its film, not yet drawn."""
     world = restored.world
     layout, robot = world.scene.layout, world.robot
 
@@ -35,8 +36,17 @@ def shoot(restored: Restored, seed: int) -> Film:
         reference=recording.reference[rows],
         dt=world.test_env.dt,
         caption=world.clips[0].name,
+        marks=_marks(world, recording),
         failure=_failure(world, recording),
     )
+
+
+def _marks(world: World, recording: Recording) -> tuple[tuple[Mark, ...], ...]:
+    """What the task shows in every row."""
+    if world.task is None or world.task.draw is None:
+        return ()
+    states = [jax.tree.map(lambda rows, n=n: rows[n], recording.task) for n in range(int(recording.length) + 1)]
+    return tuple(tuple(world.task.draw(state)) for state in states)
 
 
 def _failure(world: World, recording: Recording) -> str:

@@ -17,15 +17,14 @@ T = TypeVar("T")
 class Progress:
     """Shows how much of some work is done; use as a context manager.
 
-    total: of all parts together, in `unit`; parts: that are done one after the other; steps: in which a part advances.
+    total: size of the work in `unit`, all parts together. parts: how many are done one after the other. steps: of a part.
     """
 
     def __init__(
         self, total: int, parts: int, steps: int, stream: TextIO, unit: str = "control steps",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        self.parts, self.steps, self.unit, self.clock = parts, steps, unit, clock
-        self.all = total
+        self.total, self.parts, self.steps, self.unit, self.clock = total, parts, steps, unit, clock
         self.begin = self.last = clock()
         self.said = False
         self.bar = Bar(stream, COLUMNS)
@@ -52,9 +51,9 @@ class Progress:
         """The state in a line."""
         left = seconds * (1.0 - share) / max(share, 1e-9)
         where = f"part {part + 1} of {self.parts}, " if self.parts > 1 else ""
-        rate = share * self.all / max(seconds, 1e-9)
+        rate = share * self.total / max(seconds, 1e-9)
         ending = f"{duration(left)} left" if share < 1.0 else f"took {duration(seconds)}"
-        return f"{where}{100 * share:.0f} % of {short(self.all)} {self.unit}, {short(rate)}/s, {ending}"
+        return f"{where}{100 * share:.0f} % of {short(self.total)} {self.unit}, {short(rate)}/s, {ending}"
 
 
 def watched(items: Collection[T], unit: str, stream: TextIO) -> Iterator[T]:

@@ -116,18 +116,18 @@ def _plain(group: Group) -> dict[str, Any]:
 
 
 def rows(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A row for every group; run, engine and checkpoint in each, so that those of several runs can be put together."""
+    """A row for every group; each names run, engine and checkpoint, so that tables of several runs can be joined."""
     about = {key: data[key] for key in ("run", "checkpoint", "engine", "seed")}
     groups = [("", data["overall"]), *data["clips"].items()]
-    out = []
+    table = []
     for clip, origins in groups:
         for origin, figures in origins.items():
             row = {**about, "clip": clip, "from": origin, "episodes": figures["episodes"]}
             for name, estimate in figures.items():
                 if name != "episodes":
                     row |= {name: estimate["value"], f"{name}_low": estimate["low"], f"{name}_high": estimate["high"]}
-            out.append(row)
-    return out
+            table.append(row)
+    return table
 
 
 def _episodes(results: Results, names: Sequence[str]):

@@ -35,13 +35,19 @@ def act(policy: Policy, agent: Agent, obs: Blocks, memory: Any, keys: Array, exp
     mean, log_std = distribution
     chex.assert_shape(mean, (len(keys), None))
 
-    def draw(key: Array) -> tuple[Array, Array]:
-        noise, choice = jax.random.split(key)
-        return jax.random.normal(noise, mean.shape[-1:]), jax.random.uniform(choice) < explore
-
-    noise, sampled = jax.vmap(draw)(keys)
+    noise, sampled = jax.vmap(lambda key: _draw(key, mean.shape[-1], explore))(keys)
     action = jnp.where(sampled[:, None], mean + jnp.exp(log_std) * noise, mean)
     return Decision(action, gaussian.log_prob(distribution, action), sampled)
+
+
+def _draw(key: Array, actions: int, explore: Array) -> tuple[Array, Array]:
+    """Standard normal noise [A], and True with probability `explore`.
+
+    All from one call for uniform numbers: each call takes a fifth of a second to compile, at every start of a host engine.
+    """
+    least = jnp.nextafter(jnp.float32(-1), jnp.float32(0))  # erf_inv(-1) is infinite
+    numbers = jax.random.uniform(key, (actions + 1,), minval=least, maxval=1.0)
+    return jnp.sqrt(2.0) * jax.lax.erf_inv(numbers[:-1]), 0.5 * (1.0 + numbers[-1]) < explore
 
 
 def mode(policy: Policy, agent: Agent, obs: Blocks, memory: Any) -> Array:

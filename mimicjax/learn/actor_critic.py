@@ -10,13 +10,11 @@ import jax.numpy as jnp
 
 from mimicjax import statistics
 from mimicjax.config.settings import LearnSettings
-from mimicjax.learn import acting, gaussian, minibatch, normalizers, optimizers, parallel, returns
+from mimicjax.learn import acting, gaussian, minibatch, networks, normalizers, optimizers, parallel, returns
 from mimicjax.learn.minibatch import Fit
 from mimicjax.learn.sockets import Agent, Algorithm, Minibatch, Policy, Spec
 from mimicjax.statistics import Statistics
 from mimicjax.types import Array, Rollout
-
-ROWS = 8192  # samples whose values are computed at once: hidden layers of a whole rollout would need more memory than itself
 
 
 class Samples(NamedTuple):
@@ -46,13 +44,8 @@ def init(key: Array, settings: LearnSettings, spec: Spec, policy: Policy) -> Age
 
 
 def _values(policy: Policy, agent: Agent, obs: dict[str, Array], memory: Any) -> Array:
-    """The critic's estimates [T,B] of a rollout's observations, some rows at a time."""
-    T, B = next(iter(obs.values())).shape[:2]
-    flat = jax.tree.map(lambda x: x.reshape(T * B, *x.shape[2:]), (obs, memory))
-    value = lambda rows: acting.value(policy, agent, *rows)  # noqa: E731
-    if T * B <= ROWS:
-        return value(flat).reshape(T, B)
-    return jax.lax.map(lambda row: value(row), flat, batch_size=ROWS).reshape(T, B)
+    """The critic's estimates [T,B] of a rollout's observations."""
+    return networks.by_rows(lambda rows: acting.value(policy, agent, *rows), (obs, memory))
 
 
 def targets(
@@ -70,7 +63,7 @@ def targets(
     after = returns.values_after(rollout.done, following, rollout.end_value)
     target = returns.td_lambda(reward, after, rollout.done, settings.discount, settings.td_lambda)
     advantage, mean, deviation = returns.normalize_advantages(
-        target - value, rollout.sampled, settings.norm_adv_clip, axis, settings.norm_adv_own
+        target - value, rollout.sampled, jnp.inf, axis, settings.norm_adv_own
     )
     samples = Samples(
         obs=rollout.obs,

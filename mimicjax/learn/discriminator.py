@@ -71,9 +71,10 @@ def logits(disc: Discriminator, params: Any, x: Array) -> Array:
     return networks.apply(disc.net, params, x)[..., 0]
 
 
-def reward(disc: Discriminator, params: Any, x: Array) -> Array:
-    """[...] for normalised inputs [...,size], before its weight."""
-    return losses.disc_reward(logits(disc, params, x), disc.settings.disc.reward_scale)
+def reward(disc: Discriminator, params: Any, views: Array, normalize: Callable[[Array], Array]) -> Array:
+    """[T,B] for what it sees [T,B,size], before its weight."""
+    judge = lambda x: losses.disc_reward(logits(disc, params, normalize(x)), disc.settings.disc.reward_scale)  # noqa: E731
+    return networks.by_rows(judge, views)
 
 
 def update(

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from mimicjax import statistics
-from mimicjax.learn import gaussian, parallel
+from mimicjax.learn import gaussian, latent, parallel
 from mimicjax.learn.sockets import Minibatch
 from mimicjax.statistics import Statistics
 
@@ -17,13 +17,63 @@ def ppo(batch: Minibatch) -> tuple[jax.Array, Statistics]:
     """PPO's clipped loss over samples with a sampled action; Clip_Frac, Imp_Ratio, and KL by Schulman's low-variance estimate."""
     gap, clip = batch.log_prob - batch.old_log_prob, batch.settings.ppo_clip_ratio
     ratio = jnp.exp(gap)
-    gain = jnp.minimum(batch.advantage * ratio, batch.advantage * jnp.clip(ratio, 1.0 - clip, 1.0 + clip))
+    advantage = jnp.clip(batch.advantage, -batch.settings.norm_adv_clip, batch.settings.norm_adv_clip)
+    gain = jnp.minimum(advantage * ratio, advantage * jnp.clip(ratio, 1.0 - clip, 1.0 + clip))
     stats: Statistics = {
         "Clip_Frac": statistics.mean(jnp.abs(ratio - 1.0) > clip, batch.sampled),
         "Imp_Ratio": statistics.mean(ratio, batch.sampled),
         "KL": statistics.mean(ratio - 1.0 - gap, batch.sampled),
     }
     return -parallel.share(gain, batch.sampled, batch.axis), stats
+
+
+def awr(batch: Minibatch) -> tuple[jax.Array, Statistics]:
+    """Advantage-weighted regression: -mean(w log-probability), w = min(exp(advantage / awr_temp), a_weight_clip).
+
+    Over samples with a sampled action; Peng et al. 2019, MimicKit 4.9.
+    """
+    settings, gap = batch.settings, batch.log_prob - batch.old_log_prob
+    weight = jnp.minimum(jnp.exp(batch.advantage / settings.awr_temp), settings.a_weight_clip)
+    stats: Statistics = {
+        "A_Weight_Mean": statistics.mean(weight, batch.sampled),
+        "A_Weight_Max": statistics.largest(weight * batch.sampled),
+        "KL": statistics.mean(jnp.exp(gap) - 1.0 - gap, batch.sampled),
+    }
+    return -parallel.share(weight * batch.log_prob, batch.sampled, batch.axis), stats
+
+
+def lipschitz(batch: Minibatch) -> tuple[jax.Array, Statistics]:
+    """LCP: lcp_weight times the mean squared gradient of the action's log-probability by the normalised observation.
+
+    Over all samples; Chen et al. 2024, MimicKit 4.9. Samples do not depend on each other, so the gradient of the sum is each
+    sample's own.
+    """
+
+    def total(blocks: dict[str, jax.Array]) -> jax.Array:
+        distribution = batch.policy.distribution(batch.agent, blocks, batch.memory, batch.pushed)
+        return jnp.sum(gaussian.log_prob(distribution, batch.action))
+
+    slopes = jax.grad(total)(batch.blocks)
+    square = sum(jnp.sum(slope**2, axis=-1) for slope in slopes.values())
+    square = jnp.asarray(square)
+    penalty = batch.settings.lcp_weight * parallel.share(square, None, batch.axis)
+    return penalty, {"Lcp_Loss": statistics.mean(square)}
+
+
+def diversity(batch: Minibatch) -> tuple[jax.Array, Statistics]:
+    """ASE: other latents should act otherwise, the more the farther they are: diversity_weight (diversity_tar - ratio)^2.
+
+    ratio: mean squared difference of the means, over half of one minus the latents' cosine (MimicKit 4.8).
+    """
+    settings, z = batch.settings, batch.memory.z
+    other = jax.vmap(lambda key: latent.draw(key, z.shape[-1]))(jax.random.split(batch.key, len(z)))
+    memory = batch.memory._replace(z=other)
+    mean = batch.policy.distribution(batch.agent, batch.blocks, memory, batch.pushed).mean
+    apart = jnp.mean((mean - batch.distribution.mean) ** 2, axis=-1)
+    ratio = apart / (0.5 - 0.5 * jnp.sum(z * other, axis=-1) + 1e-5)
+    errors = (settings.diversity_tar - ratio) ** 2
+    penalty = settings.diversity_weight * parallel.share(errors, None, batch.axis)
+    return penalty, {"Diversity_Loss": statistics.mean(errors)}
 
 
 def action_bound(batch: Minibatch) -> tuple[jax.Array, Statistics]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from mimicjax.types import Reflection
+
+ROWS = 8192  # samples that are judged at once: hidden layers of a whole rollout would need more memory than itself
 
 
 def uniform(bound: float):
@@ -45,3 +47,11 @@ def apply(net: MLP, params: Any, x: jax.Array) -> jax.Array:
 def reflect(mirror: Reflection, x: jax.Array) -> jax.Array:
     """Vectors [...,n] as they are in a mirror."""
     return x[..., mirror.index] * mirror.sign
+
+
+def by_rows(function: Callable[[Any], jax.Array], tree: Any) -> jax.Array:
+    """function of leaves [n,...] -> [n] for leaves [T,B,...] -> [T,B], ROWS at a time."""
+    lead = jax.tree.leaves(tree)[0].shape[:2]
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), tree)
+    count = lead[0] * lead[1]
+    return (function(flat) if count <= ROWS else jax.lax.map(function, flat, batch_size=ROWS)).reshape(lead)

@@ -1,9 +1,11 @@
-"""Learned rewards. ADD: a discriminator between the difference of reference and robot and the zero vector."""
+"""Learned rewards, each a discriminator. ADD: between the difference of reference and robot and the zero vector. AMP: between
+what the robot's motion looks like over some steps and what the clips' does."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 
 from mimicjax.config.settings import LearnSettings
@@ -19,7 +21,8 @@ def _add(settings: LearnSettings, size: int, envs: int, devices: int) -> RewardM
     disc = discriminator.make(settings, size, envs, devices)
 
     def reward(state: DiscState, rollout: Rollout) -> Array:
-        return discriminator.reward(disc, state.params, normalizers.scale(state.norm, rollout.views["difference"]))
+        normalize = lambda x: normalizers.scale(state.norm, x)  # noqa: E731
+        return discriminator.reward(disc, state.params, rollout.views["difference"], normalize)
 
     def update(
         key: Array, state: DiscState, rollout: Rollout, demonstrations: Callable[[Array], Array], active: Array,
@@ -44,4 +47,39 @@ def _add(settings: LearnSettings, size: int, envs: int, devices: int) -> RewardM
     )
 
 
+def _amp(settings: LearnSettings, size: int, envs: int, devices: int) -> RewardModel:
+    """AMP (MimicKit 4.6): a window of the robot's motion against windows of the clips, both by their common moments."""
+    disc = discriminator.make(settings, size, envs, devices)
+
+    def reward(state: DiscState, rollout: Rollout) -> Array:
+        normalize = lambda x: normalizers.normalize(state.norm, x)  # noqa: E731
+        return discriminator.reward(disc, state.params, rollout.views["motion"], normalize)
+
+    def update(
+        key: Array, state: DiscState, rollout: Rollout, demonstrations: Callable[[Array], Array], active: Array,
+        axis: str | None,
+    ) -> tuple[DiscState, Statistics]:  # fmt: skip
+        draw_key, fit_key = jax.random.split(key)
+        windows, clips = rollout.views["motion"].reshape(-1, size), demonstrations(draw_key)
+        normalize = lambda x: normalizers.normalize(state.norm, x)  # noqa: E731
+        fitted, stats = discriminator.update(
+            disc, fit_key, state, rollout, windows, normalize, lambda rows: normalize(clips[rows]), axis
+        )
+        # where physics exploded, the clips stand in
+        counted = jnp.where(rollout.valid.reshape(-1, 1), windows, clips)
+        norm = normalizers.update(state.norm, jnp.concatenate([counted, clips]), active, axis)
+        stats = {name.replace("_Pos_", "_Demo_").replace("_Neg_", "_Agent_"): stat for name, stat in stats.items()}
+        return fitted._replace(norm=norm), stats
+
+    return RewardModel(
+        name="Disc",
+        weight=settings.disc_reward_weight,
+        init=lambda key: discriminator.init(disc, normalizers.moments(size), key),
+        reward=reward,
+        update=update,
+        specs=discriminator.specs,
+    )
+
+
 ADD = RewardModelMaker("difference", _add)
+AMP = RewardModelMaker("motion", _amp)

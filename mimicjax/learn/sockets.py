@@ -32,6 +32,7 @@ class Spec(NamedTuple):
     actor: tuple[str, ...]  # blocks that the actor sees, in order
     critic: tuple[str, ...]
     actions: int
+    dt: float = 1 / 30  # s, a control step
     mirror: Mirror | None = None  # for a policy and a value that do the same in a mirror
 
 

@@ -7,10 +7,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mimicjax import paths
-from mimicjax.errors import UserError, nearest
+from mimicjax.config.loading import read_yaml
+from mimicjax.errors import UserError, nearest, unknown
 from mimicjax.motion.files import SUFFIXES, read_clip
 from mimicjax.types import Clip, Robot
 
@@ -25,9 +24,9 @@ def load_motions(name_or_path: str | Path, robot: Robot) -> tuple[Clip, ...]:
     """
     text = str(name_or_path)
     folder = paths.MOTIONS / robot.name
-    for found in (folder / f"{text}.npz", folder / "sets" / f"{text}.yaml"):
-        if text and found.is_file():
-            return _load(found, robot)
+    for shipped in (folder / f"{text}.npz", folder / "sets" / f"{text}.yaml"):
+        if text and shipped.is_file():
+            return _load(shipped, robot)
     path = Path(text).expanduser()
     if path.suffix.lower() not in SUFFIXES + SET_SUFFIXES and not path.is_file():
         names = motion_names(robot.name)
@@ -49,31 +48,23 @@ def _load(path: Path, robot: Robot) -> tuple[Clip, ...]:
         return (read_clip(path, robot),)
     clips = []
     for number, (file, weight) in enumerate(_read_set(path)):
-        found = _find(Path(file).expanduser(), [path.parent, Path(), paths.MOTIONS])
+        clip_path = _find(Path(file).expanduser(), [path.parent, Path(), paths.MOTIONS])
         try:
-            clips.append(dataclasses.replace(read_clip(found, robot), weight=weight))
+            clips.append(dataclasses.replace(read_clip(clip_path, robot), weight=weight))
         except UserError as error:
             raise UserError(f"{path}: motions[{number}]: {error}") from None
     return _distinct(clips)
 
 
 def _find(path: Path, folders: list[Path]) -> Path:
-    """The first of `folder / path` that exists; if none, the first at all, so that the error names it."""
+    """The first of `folder / path` that exists; if none does, the very first, so that the error names it."""
     tried = [folder / path for folder in folders]
     return next((candidate for candidate in tried if candidate.is_file()), tried[0])
 
 
 def _read_set(path: Path) -> list[tuple[str, float]]:
     """`(file, weight)` of every entry of a set file."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(data, dict):
-        kind = "empty" if data is None else f"a {type(data).__name__}"
-        raise UserError(f"{path}: is {kind}; a set of motions is a mapping with the key motions")
+    data = read_yaml(path)
     _only(f"{path}", data, ("motions",))
     entries = data.get("motions")
     if not isinstance(entries, list) or not entries:
@@ -104,9 +95,7 @@ def _entry(where: str, entry: Any) -> tuple[str, float]:
 def _only(where: str, mapping: dict, allowed: tuple[str, ...]) -> None:
     for key in mapping:
         if key not in allowed:
-            raise UserError(
-                f"{where}: unknown key {str(key)[:60]!r}{nearest(str(key), allowed)}; allowed: {', '.join(allowed)}"
-            )
+            raise unknown(where, "key", key, allowed)
 
 
 def _distinct(clips: list[Clip]) -> tuple[Clip, ...]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
 import math
 import os
-import uuid
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mimicjax.errors import UserError, nearest
+from mimicjax.files import replace_file
 from mimicjax.motion._numpy_rotation import continuous
 from mimicjax.motion.pickles import MOST_BYTES, OTHER_FORMATS, read_mimickit
 from mimicjax.types import CLAMP, WRAP, Clip, Robot
@@ -77,13 +76,24 @@ def write_clip(path: str | Path, clip: Clip) -> None:
     }
     packed = io.BytesIO()  # packed in memory, because zipfile hides a full disk behind errors of its own
     np.savez_compressed(packed, **data)
-    _write_atomically(path, packed.getvalue())
+
+    def write(part: Path) -> None:
+        with part.open("wb") as file:
+            file.write(packed.getvalue())
+            file.flush()
+            os.fsync(file.fileno())  # a full disk must be known before the old file is replaced
+
+    try:
+        replace_file(path, write)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def check_clip(clip: Clip, where: str) -> Clip:
     """The clip in float64 with unit, continuous quaternions; UserError, starting with `where`, if it is not valid."""
     pos, quat, dof = (_floats(where, key, getattr(clip, key)) for key in ("root_pos", "root_quat", "dof_pos"))
-    frames, width = pos.shape[0] if pos.ndim else -1, len(clip.dof_names) or (dof.shape[1] if dof.ndim == 2 else -1)
+    frames = pos.shape[0] if pos.ndim else -1
+    width = len(clip.dof_names) or (dof.shape[1] if dof.ndim == 2 else -1)
     if pos.ndim and frames < 2:
         what = "is empty (0 frames)" if frames == 0 else "has one frame"
         raise UserError(f"{where}: the clip {what}; a motion needs at least 2")
@@ -211,20 +221,3 @@ def _load_npz(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
     except Exception as error:  # noqa: BLE001 - a damaged archive can raise nearly anything
         raise UserError(f"{path}: truncated or damaged ({' '.join(str(error).split())})") from None
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    """Write a file beside `path`, then rename it: readers see the old file or the new one, never a part."""
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)

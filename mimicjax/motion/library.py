@@ -132,8 +132,12 @@ def weighted(clips: Clips, weight: jax.Array) -> Clips:
 
 def sample(clips: Clips, key: jax.Array) -> tuple[jax.Array, jax.Array]:
     """A clip by weight, and a time in it, uniform over [0, duration). A clip of weight 0 is never drawn."""
-    pick, when = jax.random.split(key)
+    return from_uniform(clips, jax.random.uniform(key, (2,)))
+
+
+def from_uniform(clips: Clips, numbers: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """What `sample` draws, from two uniform numbers [2] in [0, 1)."""
     # below the sum of all weights in float32 too, since a uniform number is at most 1 - 2**-23
-    height = jax.random.uniform(pick) * clips.cumulative[-1]
+    height = numbers[0] * clips.cumulative[-1]
     clip = jnp.searchsorted(clips.cumulative, height, side="right", method="scan_unrolled").astype(jnp.int32)
-    return clip, jax.random.uniform(when) * clips.duration[clip]
+    return clip, numbers[1] * clips.duration[clip]

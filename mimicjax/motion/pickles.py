@@ -48,7 +48,7 @@ class _Dtype:
 
 
 class _Array:
-    """Stand-in for a numpy array between its making and its state."""
+    """Stand-in for a numpy array, which a pickle first creates empty and then gives its state."""
 
     value: np.ndarray = np.zeros(0)
 
@@ -68,9 +68,9 @@ def _bytes(data: Any) -> bytes:
 
 def _array(data: Any, dtype: _Dtype, shape: tuple, order: str = "C") -> _Array:
     """numpy's _frombuffer: an array from raw bytes; never more elements than there are bytes."""
-    made = _Array()
-    made.value = np.frombuffer(_bytes(data), dtype.numpy()).reshape(shape, order="F" if order == "F" else "C")
-    return made
+    array = _Array()
+    array.value = np.frombuffer(_bytes(data), dtype.numpy()).reshape(shape, order="F" if order == "F" else "C")
+    return array
 
 
 def _scalar(dtype: _Dtype, data: bytes) -> Any:
@@ -102,7 +102,7 @@ def _torch_scalar(storage: np.ndarray, offset: int, size: tuple, *_: Any) -> flo
 
 
 def _empty(*_: Any) -> _Array:
-    """numpy's _reconstruct: an array that its state will fill."""
+    """numpy's _reconstruct: an empty array, which its state fills later."""
     return _Array()
 
 
@@ -135,12 +135,12 @@ class _Unpickler(pickle._Unpickler):
         self.admitted = admitted
 
     def find_class(self, module: str, name: str) -> Any:
-        found = self.admitted.get(f"{module}.{name}")
-        if found is None:
+        stand_in = self.admitted.get(f"{module}.{name}")
+        if stand_in is None:
             asked = "".join(c if c.isprintable() else "?" for c in f"{module}.{name}"[:100])
             raise UserError(f"it asks for {asked}; only numbers, text, lists, dicts and numpy arrays are read")
         # A fresh partial, because a pickle may set attributes of what it was given.
-        return functools.partial(found) if isinstance(found, Callable) else found
+        return functools.partial(stand_in) if isinstance(stand_in, Callable) else stand_in
 
     def persistent_load(self, pid: Any) -> tuple[str, str, int]:
         """torch's reference to a storage: (dtype, key, count)."""
@@ -153,17 +153,17 @@ def _plain(value: Any, seen: dict[int, Any]) -> Any:
     if id(value) in seen:
         return seen[id(value)]
     if isinstance(value, _Array):
-        made = value.value
+        plain = value.value
     elif isinstance(value, dict):
-        made = {key: _plain(item, seen) for key, item in value.items()}
+        plain = {key: _plain(item, seen) for key, item in value.items()}
     elif isinstance(value, list | tuple):
-        made = type(value)([_plain(item, seen) for item in value])
+        plain = type(value)([_plain(item, seen) for item in value])
     elif isinstance(value, bool | int | float | complex | str | bytes | bytearray | set | frozenset | None):
         return value
     else:
         raise TypeError(f"a {type(value).__name__} is not data")
-    seen[id(value)] = made
-    return made
+    seen[id(value)] = plain
+    return plain
 
 
 def load_pickle(path: Path) -> Any:

@@ -36,10 +36,10 @@ def poses_at(robot: Robot, motion: Motion, clip: jax.Array, time: jax.Array) -> 
 def now_and_ahead(
     robot: Robot, motion: Motion, clip: jax.Array, time: jax.Array, ahead: jax.Array
 ) -> tuple[Pose, Pose]:
-    """The reference at time [...] s and at time + ahead, ahead [S] s: poses [...] and [...,S].
-
-    Two lookups, because of a pose only what is used is computed: of the coming ones that is less.
-    """
+    """The reference at time [...] s and at time + ahead, ahead [S] s: poses [...] and [...,S]."""
+    if isinstance(motion, Table):
+        return table.now_and_ahead(robot, motion, clip, time, ahead)
+    # two lookups, because of a pose only what is used is computed: of the coming ones that is less
     coming = poses_at(robot, motion, clip[..., None], time[..., None] + ahead)
     return poses_at(robot, motion, clip, time), coming
 

@@ -144,6 +144,18 @@ def _compute(robot: Robot, clips: Clips, angles: Array, first: Array, stride: Ar
     )  # fmt: skip
 
 
+class _Blend(NamedTuple):
+    """What a pose is made of, between two rows."""
+
+    bodies: Array  # [...,N,3] m, of the world
+    root_quat: Array  # [...,4]
+    root_vel: Array  # [...,3]
+    root_ang_vel: Array  # [...,3]
+    angles: Array  # [...,H] rad
+    balls: Array  # [...,L,4]
+    dof_vel: Array  # [...,D]
+
+
 def lookup(robot: Robot, table: Table, clip: Array, time: Array) -> Pose:
     """The pose of clip [...] int at time [...] s, as `library.query` has it; clip may broadcast against time.
 
@@ -151,6 +163,25 @@ def lookup(robot: Robot, table: Table, clip: Array, time: Array) -> Pose:
     change step by step. What nobody uses of the pose costs nothing. Dear are only the rotations of joints (a sine and
     a cosine each) and of bodies, for which limbs are walked.
     """
+    return _pose(robot, _blend(table, clip, time))
+
+
+def now_and_ahead(robot: Robot, table: Table, clip: Array, time: Array, ahead: Array) -> tuple[Pose, Pose]:
+    """Poses at time [...] s, and at time + ahead, ahead [S] s: [...] and [...,S].
+
+    Rows are blended for all together, as a program for each takes half a second more to compile; the rest is apart,
+    because of the coming poses only little is used.
+    """
+    times = time[..., None] + jnp.concatenate([jnp.zeros(1), ahead])
+    every = _blend(table, clip[..., None], times)
+    # else a CPU's program has the blending twice, once for each of the two
+    every, axis = jax.lax.optimization_barrier(every), times.ndim - 1
+    cut = lambda begin, end: jax.tree.map(lambda x: jax.lax.slice_in_dim(x, begin, end, axis=axis), every)  # noqa: E731
+    now = jax.tree.map(lambda x: jnp.squeeze(x, axis), cut(0, 1))
+    return _pose(robot, now), _pose(robot, cut(1, len(ahead) + 1))
+
+
+def _blend(table: Table, clip: Array, time: Array) -> _Blend:
     clips, rows = table.clips, table.rows
     stride, split = table.stride[clip], table.split[clip]
     frame, share = library.place(clips, clip, time)
@@ -173,33 +204,44 @@ def lookup(robot: Robot, table: Table, clip: Array, time: Array) -> Pose:
     loops = jnp.where(clips.loop[clip] == WRAP, jnp.floor(time / clips.duration[clip]), 0.0)
     shift = loops[..., None] * clips.loop_offset[clip]
     curve = (4.0 * s * (1.0 - s))[..., None] * rows.body_bend[a].astype(jnp.float32)
-    bodies = line(rows.body_pos, s[..., None]) + curve + shift[..., None, :]
-    root_quat = rotation.nlerp(rows.root_quat[a], rows.root_quat[b], s[..., 0])
-    joint_quat, dof_pos = _joints(robot, rows, a, b, s)
-    return Pose(
-        root_pos=bodies[..., 0, :],
-        root_quat=root_quat,
+    bend = (1.0 - jnp.abs(2.0 * s - 1.0)) * rows.angle_bend[a].astype(jnp.float32)
+    return _Blend(
+        bodies=line(rows.body_pos, s[..., None]) + curve + shift[..., None, :],
+        root_quat=rotation.nlerp(rows.root_quat[a], rows.root_quat[b], s[..., 0]),
         root_vel=line(rows.root_vel, v),
         root_ang_vel=line(rows.root_ang_vel, v),
-        joint_quat=joint_quat,
-        dof_pos=dof_pos,
+        angles=_wrap(rows.angles[a] + s * _wrap(rows.angles[b] - rows.angles[a]) + bend),
+        balls=rotation.nlerp(rows.balls[a], rows.balls[b], s),
         dof_vel=line(rows.dof_vel, v),
-        body_pos=bodies,
-        body_quat=kinematics.forward(robot, bodies[..., 0, :], root_quat, joint_quat)[1],
     )
 
 
-def _joints(robot: Robot, rows: Rows, a: Array, b: Array, s: Array) -> tuple[Array, Array]:
-    """Joint rotations [...,J,4] and coordinates [...,D] at a share s [...,1] of the way from rows a to rows b [...]."""
-    bend = (1.0 - jnp.abs(2.0 * s - 1.0)) * rows.angle_bend[a].astype(jnp.float32)
-    angles = _wrap(rows.angles[a] + s * _wrap(rows.angles[b] - rows.angles[a]) + bend)
+def _pose(robot: Robot, blend: _Blend) -> Pose:
+    root_pos = blend.bodies[..., 0, :]
+    joint_quat, dof_pos = _joints(robot, blend)
+    return Pose(
+        root_pos=root_pos,
+        root_quat=blend.root_quat,
+        root_vel=blend.root_vel,
+        root_ang_vel=blend.root_ang_vel,
+        joint_quat=joint_quat,
+        dof_pos=dof_pos,
+        dof_vel=blend.dof_vel,
+        body_pos=blend.bodies,
+        body_quat=kinematics.forward(robot, root_pos, blend.root_quat, joint_quat)[1],
+    )
+
+
+def _joints(robot: Robot, blend: _Blend) -> tuple[Array, Array]:
+    """Joint rotations [...,J,4] and coordinates [...,D]."""
+    angles = blend.angles
     hinges, balls = np.flatnonzero(robot.joint_kinds == HINGE), np.flatnonzero(robot.joint_kinds == BALL)
-    half = jnp.zeros((*s.shape[:-1], robot.num_joints)).at[..., hinges].set(0.5 * angles)[..., None]
+    half = jnp.zeros((*angles.shape[:-1], robot.num_joints)).at[..., hinges].set(0.5 * angles)[..., None]
     # not rotation.about, which looks for axes of zero: that costs more than all the rest
     quats = jnp.concatenate([jnp.cos(half), jnp.asarray(robot.joint_axis, jnp.float32) * jnp.sin(half)], axis=-1)
     if not len(balls):
         return quats, angles
-    quats = quats.at[..., balls, :].set(rotation.nlerp(rows.balls[a], rows.balls[b], s))
+    quats = quats.at[..., balls, :].set(blend.balls)
     return quats, kinematics.joint_angles(robot, quats)
 
 

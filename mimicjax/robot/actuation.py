@@ -19,8 +19,8 @@ def bounds(robot: Robot, zero_center: bool) -> tuple[np.ndarray, np.ndarray]:
     for dof, joint in enumerate(robot.dof_joint):
         lower, upper = robot.dof_range[dof]
         if robot.joint_kinds[joint] == BALL:
-            own = robot.dof_range[robot.dof_joint == joint]
-            middle, half = 0.0, BALL_MARGIN * np.abs(own).max()
+            ball_range = robot.dof_range[robot.dof_joint == joint]
+            middle, half = 0.0, BALL_MARGIN * np.abs(ball_range).max()
         else:
             middle = 0.0 if zero_center else 0.5 * (lower + upper)
             half = HINGE_MARGIN * max(abs(upper - middle), abs(lower - middle))

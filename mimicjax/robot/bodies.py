@@ -7,27 +7,25 @@ from collections.abc import Iterable
 import mujoco
 import numpy as np
 
-from mimicjax.errors import UserError, nearest
+from mimicjax.errors import UserError, unknown
 from mimicjax.types import Robot
 
 
 def indices(robot: Robot, names: Iterable[str], where: str) -> np.ndarray:
     """Indices into robot.body_names, in the order of `names`. Raises UserError, which begins with `where`."""
-    found = []
+    bodies = []
     for name in names:
+        if name == "world":
+            raise UserError(f"{where}: given 'world', but the world is fixed; allowed: {', '.join(robot.body_names)}")
         if name not in robot.body_names:
-            hint = ", since the world is fixed" if name == "world" else nearest(name, robot.body_names)
-            raise UserError(
-                f"{where}: given {name!r}, allowed are the bodies of robot {robot.name}{hint}: {', '.join(robot.body_names)}"
-            )
-        if robot.body_names.index(name) in found:
+            raise unknown(where, f"body of robot {robot.name}", name, robot.body_names)
+        if robot.body_names.index(name) in bodies:
             raise UserError(f"{where}: {name!r} is given twice")
-        found.append(robot.body_names.index(name))
-    return np.asarray(found, np.int32)
+        bodies.append(robot.body_names.index(name))
+    return np.asarray(bodies, np.int32)
 
 
 def massless(robot: Robot) -> set[str]:
     """Names of the bodies without mass or inertia of their own, which are mere frames on their parents."""
     model = mujoco.MjModel.from_xml_path(str(robot.xml))
-    inert = [name for name in robot.body_names if model.body(name).mass[0] <= 0 or not np.all(model.body(name).inertia)]
-    return set(inert)
+    return {name for name in robot.body_names if model.body(name).mass[0] <= 0 or not np.all(model.body(name).inertia)}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from mimicjax.errors import UserError, nearest
+from mimicjax.config.loading import read_yaml
+from mimicjax.errors import UserError, unknown
 
 REQUIRED = ("key_bodies", "contact_bodies")
 KEYS = ("name", "xml", *REQUIRED, "wrench_bodies", "start_pose", "joint_error_weights", "gains", "sources", "licence")
@@ -25,21 +25,18 @@ class Facts:
     file: Path
     values: dict[str, Any]
 
-    def section(self, *keys: str, allowed: Iterable[str], what: str = "key") -> dict[str, Any]:
+    def section(self, *keys: str, allowed: Collection[str], what: str = "key") -> dict[str, Any]:
         """The mapping under `keys`; UserError if it is no mapping or has a key that is not allowed."""
-        found: Any = self.values
+        mapping: Any = self.values
         for key in keys:
-            found = found.get(key) or {}
-        where = f"{self.file}: {': '.join([*keys, ''])}"
-        if not isinstance(found, dict):
-            raise UserError(f"{where}expected lines of `{what}: value`, got {found!r}")
-        allowed = list(allowed)
-        for key in found:
+            mapping = mapping.get(key) or {}
+        where = ": ".join([str(self.file), *keys])
+        if not isinstance(mapping, dict):
+            raise UserError(f"{where}: expected lines of `{what}: value`, got {mapping!r}")
+        for key in mapping:
             if key not in allowed:
-                raise UserError(
-                    f"{where}unknown {what} {key}{nearest(str(key), allowed)}; allowed: {', '.join(allowed)}"
-                )
-        return found
+                raise unknown(where, what, key, allowed)
+        return mapping
 
     def numbers(self, value: Any, count: int, where: str) -> np.ndarray:
         """[count] finite numbers from one number or a list of `count`."""
@@ -54,15 +51,13 @@ class Facts:
 
     def bodies(self, key: str, names: tuple[str, ...]) -> np.ndarray:
         """Indices of the bodies listed under `key`, in that order."""
-        given = self.values.get(key) or []
-        if not isinstance(given, list):
-            raise UserError(f"{self.file}: {key}: expected a list of body names, got {given!r}")
-        for name in given:
+        bodies = self.values.get(key) or []
+        if not isinstance(bodies, list):
+            raise UserError(f"{self.file}: {key}: expected a list of body names, got {bodies!r}")
+        for name in bodies:
             if name not in names:
-                raise UserError(
-                    f"{self.file}: {key}: unknown body {name}{nearest(str(name), names)}; bodies: {', '.join(names)}"
-                )
-        return np.asarray([names.index(name) for name in given], np.int32)
+                raise unknown(f"{self.file}: {key}", "body", name, names)
+        return np.asarray([names.index(name) for name in bodies], np.int32)
 
     def error_weights(self, joint_names: tuple[str, ...]) -> np.ndarray:
         """[J] weights of the joints in tracking errors, 1 where the file says nothing."""
@@ -75,16 +70,13 @@ class Facts:
 
     def gains(self, joint: str, dofs: int) -> dict[str, np.ndarray]:
         """Column of GAIN_KEYS -> [dofs] values, for those that the file gives for the joint."""
-        given = self.section("gains", joint, allowed=GAIN_KEYS)
-        return {key: self.numbers(value, dofs, f"gains: {joint}: {key}") for key, value in given.items()}
+        gains = self.section("gains", joint, allowed=GAIN_KEYS)
+        return {key: self.numbers(value, dofs, f"gains: {joint}: {key}") for key, value in gains.items()}
 
 
 def read(file: Path) -> Facts:
     """Read a robot.yaml; UserError if it is not YAML, lacks a required key or has one that does not exist."""
-    try:
-        facts = Facts(file, yaml.safe_load(file.read_text(encoding="utf-8")) or {})
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{file}: cannot be read as YAML: {error}") from None
+    facts = Facts(file, read_yaml(file))
     facts.section(allowed=KEYS)
     for key in REQUIRED:
         if key not in facts.values:

@@ -100,8 +100,8 @@ def _joint_of(model: mujoco.MjModel, body: int, xml: Path) -> int:
     first, count = model.body_jntadr[body], model.body_jntnum[body]
     name = model.body(body).name
     if count > 1:
-        found = ", ".join(model.joint(int(first) + i).name or "unnamed" for i in range(count))
-        raise UserError(f"{xml}: body {name} has {count} joints ({found}); supported is one hinge, one ball, or none")
+        names = ", ".join(model.joint(int(first) + i).name or "unnamed" for i in range(count))
+        raise UserError(f"{xml}: body {name} has {count} joints ({names}); supported is one hinge, one ball, or none")
     if count == 0:
         return -1
     joint = model.joint(int(first))
@@ -134,13 +134,13 @@ def _joint_arrays(model: mujoco.MjModel, joints: list[int], names: tuple[str, ..
         joint_names.append(name)
         axes.append(model.jnt_axis[joint] if kind == HINGE else np.zeros(3))
         first.append(len(dof_joint) if kind else -1)
-        dof_names += {FIXED: [], HINGE: [name], BALL: [f"{name}_{axis}" for axis in "xyz"]}[kind]
         dof_joint += [j] * kind
-        ranges += {
-            FIXED: [],
-            HINGE: [model.jnt_range[joint]],
-            BALL: [model.jnt_range[joint][1] * np.array([-1, 1])] * 3,
-        }[kind]
+        if kind == HINGE:
+            dof_names.append(name)
+            ranges.append(model.jnt_range[joint])
+        elif kind == BALL:
+            dof_names += [f"{name}_{axis}" for axis in "xyz"]
+            ranges += [model.jnt_range[joint][1] * np.array([-1, 1])] * 3
     if not dof_joint:
         raise UserError(f"{xml}: the robot has no joint that moves")
     return {
@@ -168,17 +168,17 @@ def _gains(
     facts.section("gains", allowed=moving, what="joint")
     gains = []
     for name, joint in moving.items():
-        own = _mjcf_gains(model, joint, xml)
-        for key, values in facts.gains(name, len(own)).items():
-            own[:, GAIN_KEYS.index(key)] = values
-        for key, column, least in zip(GAIN_KEYS, own.T, (1e-12, 0.0, 1e-12), strict=True):
+        joint_gains = _mjcf_gains(model, joint, xml)
+        for key, values in facts.gains(name, len(joint_gains)).items():
+            joint_gains[:, GAIN_KEYS.index(key)] = values
+        for key, column, least in zip(GAIN_KEYS, joint_gains.T, (1e-12, 0.0, 1e-12), strict=True):
             if not np.all(column >= least):
                 raise UserError(
                     f"{xml}: joint {name} has no {key} that is {'positive' if least else '0 or more'}; give it a "
                     "position actuator with kp, kv and forcerange, or stiffness, damping and actuatorfrcrange, or a "
                     f"line under gains in {facts.file.name}"
                 )
-        gains.append(own)
+        gains.append(joint_gains)
     return dict(zip(GAIN_KEYS, np.concatenate(gains).T.astype(np.float32).copy(), strict=True))
 
 
@@ -211,11 +211,11 @@ def _start_qpos(model: mujoco.MjModel, joints: list[int], names: tuple[str, ...]
     """[nq] the model's qpos0 with what start_pose says; joints are angles, or exponential maps for balls."""
     moving = {name: joint for name, joint in zip(names, joints, strict=True) if joint >= 0}
     qpos = model.qpos0[: 7 + sum({HINGE: 1, BALL: 4}[_kind(model, joint)] for joint in moving.values())].copy()
-    given = facts.values.get("start_pose") or {}
-    if "root_height" in given:
-        qpos[2] = facts.numbers(given["root_height"], 1, "start_pose: root_height")[0]
-    if "root_quat" in given:
-        quat = facts.numbers(given["root_quat"], 4, "start_pose: root_quat")
+    start = facts.values.get("start_pose") or {}
+    if "root_height" in start:
+        qpos[2] = facts.numbers(start["root_height"], 1, "start_pose: root_height")[0]
+    if "root_quat" in start:
+        quat = facts.numbers(start["root_quat"], 4, "start_pose: root_quat")
         qpos[3:7] = quat / max(np.linalg.norm(quat), 1e-12)
     for name, value in facts.section("start_pose", "joints", allowed=moving, what="joint").items():
         at, kind = model.jnt_qposadr[moving[name]], _kind(model, moving[name])

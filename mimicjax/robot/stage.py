@@ -10,19 +10,18 @@ LIGHT = {"ambient": [0.32, 0.32, 0.34], "diffuse": [0.42, 0.42, 0.42], "specular
 
 
 def furnish(spec: mujoco.MjSpec) -> None:
-    """A floor at height 0, squares on floors without material, and a sun and a sky where there is none.
+    """Adds what is missing: a floor at height 0, squares on floors without material, a sun and a sky.
 
-    Only how things look, but for the floor.
+    Apart from the floor, this only changes how things look.
     """
     planes = [geom for geom in spec.worldbody.geoms if geom.type == mujoco.mjtGeom.mjGEOM_PLANE]
     if not planes:
         name = "floor" if spec.geom("floor") is None else "floor_plane"
         planes = [spec.worldbody.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0.0, 0.0, 0.05])]
-    bare = [plane for plane in planes if not plane.material]
-    if bare:
-        squares = _squares(spec)
-        for plane in bare:
-            plane.material = squares
+    plain = [plane for plane in planes if not plane.material]
+    material = _squares(spec) if plain else ""
+    for plane in plain:
+        plane.material = material
     if not spec.lights:
         spec.worldbody.add_light(
             name="sun", pos=[2.0, -2.0, 5.0], dir=[-0.35, 0.35, -0.87], diffuse=[0.6, 0.6, 0.58], castshadow=True,
@@ -45,8 +44,8 @@ def _squares(spec: mujoco.MjSpec) -> str:
         name=texture, type=mujoco.mjtTexture.mjTEXTURE_2D, builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
         mark=mujoco.mjtMark.mjMARK_EDGE, width=300, height=300, **SQUARES,
     )  # fmt: skip
-    made = spec.add_material(name=material, texuniform=True, texrepeat=[1.0, 1.0], reflectance=0.08)
-    made.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = texture
+    element = spec.add_material(name=material, texuniform=True, texrepeat=[1.0, 1.0], reflectance=0.08)
+    element.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = texture
     return material
 
 

@@ -38,12 +38,12 @@ def bodies(robot: Robot) -> np.ndarray:
 
 def among(robot: Robot, some: Sequence[int] | np.ndarray, what: str) -> np.ndarray:
     """Partners within a list of bodies, as places in the list. Raises UserError, which says `what` the list is."""
-    partner, here = bodies(robot), [int(body) for body in some]
-    for body in here:
-        if partner[body] not in here:
+    partner, members = bodies(robot), [int(body) for body in some]
+    for body in members:
+        if partner[body] not in members:
             names = robot.body_names[body], robot.body_names[partner[body]]
             raise UserError(f"learn.symmetry: robot {robot.name}: {names[0]} is among the {what}, {names[1]} is not")
-    return np.asarray([here.index(partner[body]) for body in here])
+    return np.asarray([members.index(partner[body]) for body in members])
 
 
 def dofs(robot: Robot) -> Reflection:
@@ -53,8 +53,8 @@ def dofs(robot: Robot) -> Reflection:
     index = robot.joint_dof[partner[robot.dof_joint + 1] - 1] + within
     sign = np.sum(TURN * axes[index] * axes, axis=-1)
     if np.min(np.abs(sign)) < ALIKE:
-        one = int(np.argmin(np.abs(sign)))
-        names = robot.dof_names[one], robot.dof_names[index[one]]
+        worst = int(np.argmin(np.abs(sign)))
+        names = robot.dof_names[worst], robot.dof_names[index[worst]]
         raise UserError(f"learn.symmetry: robot {robot.name}: axes of {names[0]} and {names[1]} are not mirror images")
     return _reflection(index, sign)
 

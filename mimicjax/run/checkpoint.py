@@ -177,12 +177,14 @@ def _check_leaves(
 
     names = list({**about, **wanted})
     pairs = {name: (text(about.get(name)), text(wanted.get(name))) for name in names}
-    differ = [f"{name} is {there} there and {here} here" for name, (there, here) in pairs.items() if there != here]
+    differ = [
+        f"{name} is {stored} there and {wants} here" for name, (stored, wants) in pairs.items() if stored != wants
+    ]
     if not differ:
         return
     more = f" and {len(differ) - 3} more" if len(differ) > 3 else ""
-    there, here = saved.get("config"), facts.get("config")
-    keys = config.difference(there, here)[:5] if isinstance(there, Mapping) and isinstance(here, Mapping) else []
+    before, now = saved.get("config"), facts.get("config")
+    keys = config.difference(before, now)[:5] if isinstance(before, Mapping) and isinstance(now, Mapping) else []
     reason = f"; the configs differ (there -> here): {'; '.join(keys)}" if keys else ""
     raise UserError(f"{path}: does not fit this run: {'; '.join(differ[:3])}{more}{reason}")
 

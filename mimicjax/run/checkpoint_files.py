@@ -29,17 +29,21 @@ def finished(folder: Path) -> dict[int, Path]:
 
 
 def find(folder: Path, step: int | None) -> Path:
-    found = finished(folder)
+    """The checkpoint of a step, or the latest. Raises UserError if there is none."""
+    checkpoints = finished(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; there are no checkpoints to restore")
-    if not found:
+    if not checkpoints:
         raise UserError(f"{folder}: no finished checkpoint in it")
-    if step is not None and step not in found:
-        raise UserError(f"{folder}: no checkpoint of step {step}; there are: {', '.join(map(str, sorted(found)))}")
-    return found[max(found) if step is None else step]
+    if step is not None and step not in checkpoints:
+        raise UserError(
+            f"{folder}: no checkpoint of step {step}; there are: {', '.join(map(str, sorted(checkpoints)))}"
+        )
+    return checkpoints[max(checkpoints) if step is None else step]
 
 
 def damaged(path: Path, what: str) -> UserError:
+    """The error for a checkpoint that cannot be read; names the others that there are."""
     others = [str(s) for s, p in sorted(finished(path.parent).items()) if p != path]
     hint = f"; other checkpoints there: {', '.join(others)}" if others else ""
     return UserError(f"{path}: is damaged ({what}){hint}")
@@ -54,12 +58,13 @@ def free_name(folder: Path, step: int) -> Path:
 
 
 def prune(folder: Path, last: int, keep: int, keep_every: int) -> None:
+    """Delete checkpoints of steps after `last`, and all before it but the `keep` latest and multiples of `keep_every`."""
     tidy(folder)  # the same step saved before
-    found = finished(folder)
-    later = [step for step in found if step > last]
-    old = [step for step in sorted(set(found) - set(later))[: -max(keep, 1)] if not keep_every or step % keep_every]
-    for step in later + old:
-        remove(found[step])
+    checkpoints = finished(folder)
+    later = [step for step in checkpoints if step > last]
+    older = sorted(set(checkpoints) - set(later))[: -max(keep, 1)]
+    for step in later + [step for step in older if not keep_every or step % keep_every]:
+        remove(checkpoints[step])
 
 
 def tidy(folder: str | Path) -> None:
@@ -93,10 +98,8 @@ def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.
     part = {} if names is None else {"item": dict.fromkeys(names, 0), "partial_restore": True}
     try:
         with _quiet(), ocp.PyTreeCheckpointer() as checkpointer:
-            return {
-                n: np.asarray(a)
-                for n, a in checkpointer.restore(path.resolve(), args=ocp.args.PyTreeRestore(**part)).items()
-            }
+            arrays = checkpointer.restore(path.resolve(), args=ocp.args.PyTreeRestore(**part))
+            return {name: np.asarray(array) for name, array in arrays.items()}
     except Exception as problem:  # whatever Orbax, tensorstore and the codecs say about damaged files
         raise damaged(path.parent, " ".join(str(problem).split())[:200]) from problem
 

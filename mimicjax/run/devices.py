@@ -44,10 +44,11 @@ def compiled(parts: Parts, devices: tuple[Device, ...]) -> tuple[Chunk, Callable
     The chunk is (state, motion, n) -> (state, statistics): n iterations, with the state donated; `parts.axis` must be AXIS for
     more than one device and None for one. The placement puts a whole state where the chunk expects it.
     """
-    if len(devices) > 1:
+    device, *others = devices
+    if others:
         return _over(parts, devices)
     chunk: Any = _InTwo(parts) if parts.engine.on_host else jax.jit(iteration.chunk(parts), donate_argnums=0)
-    return chunk, lambda state: jax.device_put(state, devices[0])
+    return chunk, lambda state: jax.device_put(state, device)
 
 
 class _InTwo:

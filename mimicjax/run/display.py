@@ -27,7 +27,8 @@ class Extent(NamedTuple):
 class Display:
     """Shows how far a run is; use as a context manager.
 
-    A log row leaves a line with the figures of its test; the bar, which goes when the run ends, has those of training.
+    Every log row prints a line with the figures of its test; the bar, which disappears when the run ends, shows those of
+    training.
 
     budget: 0 for no limit; of several limits, whichever is reached first ends the run. start: where it begins (a resumed
     run is not at zero). stream: None takes stdout. bar: None draws one if the stream is a terminal.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -128,7 +129,9 @@ def _score(parts: Parts, states: tuple, rollout: Rollout) -> tuple[Array, Statis
     """Rewards [T,B] of the environment and of the reward models, each by its weight."""
     total, stats = parts.settings.task_reward_weight * rollout.reward, {}
     for model, state in zip(parts.reward_models, states, strict=True):
-        reward = jnp.where(rollout.valid, model.reward(state, rollout), 0.0)
+        reward = model.reward(state, rollout)
+        chex.assert_equal_shape([reward, rollout.reward])
+        reward = jnp.where(rollout.valid, reward, 0.0)
         total = total + model.weight * reward
         count, mean, squares = parallel.moments(reward, rollout.sampled.astype(jnp.float32), parts.axis)
         deviation = jnp.sqrt(squares / jnp.maximum(count - 1.0, 1.0))

@@ -1,8 +1,8 @@
 """What a run writes while it trains: log.txt (MimicKit's columns), metrics.jsonl, TensorBoard events, curves.png.
 
 A row is a mapping column -> number; it needs `Samples` (the x axis) and may hold anything else. metrics.jsonl has every
-value of every row in full; log.txt has the columns of the first row, but those of single bodies. Rows are cut, not
-doubled, when a run goes on from a checkpoint that is older than its last rows.
+value of every row in full; log.txt has the columns of the first row, without those of single bodies. When a run resumes
+from a checkpoint, rows that were logged after that checkpoint are removed, so that no step appears twice.
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ class Logger:
             if resume is None:
                 for old in (self.text, self.metrics, *self.folder.glob("events.out.tfevents.*")):
                     old.unlink(missing_ok=True)
-            self.columns = _cut_text(self.text, resume) if resume is not None else []
-            if resume is not None:
+                self.columns, purge = [], None
+            else:
+                self.columns = _cut_text(self.text, resume)
                 _cut_metrics(self.metrics, resume)
-            purge = None if resume is None else resume + 1  # TensorBoard hides what comes later and is older
+                purge = resume + 1  # from this step on, TensorBoard hides what was logged before
             self.events = SummaryWriter(str(self.folder), purge_step=purge)
         except OSError as problem:
             raise UserError(f"{self.folder}: the log cannot be written: {problem}") from None

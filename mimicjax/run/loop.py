@@ -27,8 +27,8 @@ SHOW_SECONDS = 1.0  # how often the display and Ctrl-C get their turn
 # MimicKit's order of the update statistics (4.13) with ours among their kin; the rest follows
 ORDER = (
     "Critic_Loss", "Actor_Loss", "Clip_Frac", "Imp_Ratio", "KL", "Action_Bound_Loss", "Disc_Loss", "Disc_Grad_Penalty",
-    "Disc_Logit_Loss", "Disc_Pos_Acc", "Disc_Neg_Acc", "Disc_Pos_Logit", "Disc_Neg_Logit", "Adv_Mean", "Adv_Std",
-    "Disc_Reward_Mean", "Disc_Reward_Std",
+    "Disc_Agent_Acc", "Disc_Demo_Acc", "Disc_Agent_Logit", "Disc_Demo_Logit", "Disc_Logit_Loss", "Disc_Pos_Acc",
+    "Disc_Neg_Acc", "Disc_Pos_Logit", "Disc_Neg_Logit", "Adv_Mean", "Adv_Std", "Disc_Reward_Mean", "Disc_Reward_Std",
 )  # fmt: skip
 LAST = ("Obs_Norm_Mean", "Obs_Norm_Std", "Exp_Prob", "Action_Std", "Actor_Learning_Rate")
 WITHIN = ("episodes", "unstable", "reward_mean")  # statistics that other columns hold

@@ -83,7 +83,7 @@ def test_two_runs_side_by_side(run, second, tmp_path, capsys):
     [
         (["quik"], "--push-sweep quik: no such profile (did you mean quick?)"),
         (["absent.yaml"], "no config file"),
-        (["BAD"], "unknown body torso_lin (did you mean torso_link"),
+        (["BAD"], "unknown body 'torso_lin' (did you mean torso_link"),
         (["tiny", "--compare", "absent"], "there is no such run folder"),
         (["tiny", "--video", "a.mp4"], "--video does not go with --push-sweep"),
     ],

@@ -84,7 +84,7 @@ def same(found: Physics, expected: Physics) -> None:
 def by_hand(row: int, table: randomisation.Variants) -> mujoco.MjModel:
     """The drawn values of a row put into a fresh model, and mj_setConst's word on what follows from them."""
     own = copy.copy(model())
-    for name in randomisation.GIVEN:
+    for name in randomisation.DRAWN:
         if name in table:
             randomisation.get(own, name)[:] = table[name][row]
     mujoco.mj_setConst(own, mujoco.MjData(own))
@@ -218,9 +218,9 @@ def test_a_body_whose_frame_is_its_centre_of_mass_gets_another():
 def test_mistakes_are_named():
     for changes, words in (
         ({"friction": [1.2, 0.3]}, "friction.*low not above high"),
-        ({"base_bodies": ["torso"], "base_mass": [0, 1]}, "no body 'torso'.*torso_link"),
+        ({"base_bodies": ["torso"], "base_mass": [0, 1]}, "unknown body.*'torso'.*torso_link"),
         ({"base_mass": [-50, 1]}, "must stay above 0"),
-        ({"gravity": [1.0]}, "three half-widths"),
+        ({"gravity": [1.0]}, "three numbers"),
     ):
         with pytest.raises(UserError, match=words):
             randomisation.check(alone(), dataclasses.replace(RandomizeSettings(), **changes))

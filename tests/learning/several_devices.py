@@ -65,7 +65,10 @@ def split(count: int, function: Any, in_specs: Any, out_specs: Any) -> Any:
     return jax.jit(mapped)
 
 
-def lies(views: Any = P(None, devices.AXIS)) -> Rollout:
+EACH = P(None, devices.AXIS)  # time first, then environments
+
+
+def lies(views: Any) -> Rollout:
     """How a rollout lies over devices: time first, then environments."""
     rows, envs = P(None, devices.AXIS), P(devices.AXIS)
     return Rollout(**{name: envs if name in ("last_obs", "pushed") else rows for name in Rollout._fields})
@@ -131,7 +134,7 @@ def same_iteration(name: str) -> None:
             return *iteration.iterate(parts, (), state), rows
 
         specs, rows = devices.specs(parts), P(None, devices.AXIS)
-        after, stats, rows = split(count, once, (specs, lies()), (specs, P(), [rows, rows]))(state, rollout)
+        after, stats, rows = split(count, once, (specs, lies(EACH)), (specs, P(), [rows, rows]))(state, rollout)
         assert float(after.agent.progress) > 0.25 and float(after.agent.actor_opt.hyperparams["learning_rate"]) != 0.05
         results[count] = (after._replace(key=()), statistics.values(stats), rows)
         changed = [not np.array_equal(a, b) for a, b in zip(host(state).values(), host(after).values(), strict=True)]
@@ -152,7 +155,7 @@ def rolled(parts: Parts, motion: Any, state: TrainState, steps: int) -> tuple[Ro
         )
         return rollout, statistics.over_devices(stats, parts.axis)
 
-    rollout, stats = split(parts.devices, run, (devices.specs(parts), P()), (lies(), P()))(state, motion)
+    rollout, stats = split(parts.devices, run, (devices.specs(parts), P()), (lies(EACH), P()))(state, motion)
     return rollout, statistics.values(stats)
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -168,17 +168,30 @@ def first(whole: Parts, place: World) -> TrainState:
     )  # fmt: skip
 
 
+SETTINGS = {"DeepMimic": LEARN, "ADD": ADD}
+
+
 @functools.cache
-def program(algorithm: str):
-    """(the first state of a world, the compiled chunk); call `program.cache_clear()` where code was changed."""
-    whole = parts({"DeepMimic": LEARN, "ADD": ADD}[algorithm])
-    return jax.jit(lambda place: first(whole, place)), jax.jit(chunk(whole))
+def beginning(algorithm: str) -> Callable[[World], TrainState]:
+    """The first state of a world, compiled."""
+    whole = parts(SETTINGS[algorithm])
+    return jax.jit(lambda place: first(whole, place))
 
 
-def train(place: World, iterations: int, algorithm: str = "DeepMimic") -> tuple[TrainState, dict[str, float]]:
-    """So many iterations from seed 0 -> (state, statistics of the last ten)."""
-    begin, run = program(algorithm)
-    state, _ = run(begin(place), place, jnp.int32(iterations - 10))
+def program(algorithm: str, **options: Any) -> Callable:
+    """The compiled chunk; options: of the compiler."""
+    return jax.jit(chunk(parts(SETTINGS[algorithm])), compiler_options=options or None)
+
+
+compiled = functools.cache(program)
+
+
+def train(
+    place: World, iterations: int, algorithm: str = "DeepMimic", run: Callable | None = None
+) -> tuple[TrainState, dict[str, float]]:
+    """So many iterations from seed 0 -> (state, statistics of the last ten). run: a chunk other than the compiled one."""
+    run = run or compiled(algorithm)
+    state, _ = run(beginning(algorithm)(place), place, jnp.int32(iterations - 10))
     state, stats = run(state, place, jnp.int32(10))
     return state, numbers(stats)
 

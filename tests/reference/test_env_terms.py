@@ -130,6 +130,37 @@ def test_add_discriminator_observation(frame, demo, agent, gap, view, reference,
         golden(its[237:240], (0.118015, -0.068531, 0.461663))
 
 
+@pytest.mark.parametrize(("frame", "start", "sums", "oldest", "newest", "speeds"), [
+    ("global", 0.313, (166.52975, 9.63055, 331.08650),
+     (-0.053333, 0.007663, 0.760437, 0.955857, 0.293518, 0.013583, 0.015845, -0.09765, 0.995095),
+     (0, 0, 0.76623, 0.962172, 0.270614, 0.031455, -0.006358, -0.093118, 0.995635),
+     ((0.8, 0, 0, 0.046392, -0.30844, -0.015468), (0.8, -0.255093, 0.18541, -0.208536, -0.281771, -0.780456))),
+    ("heading", 0.313, (164.56850, 10.76287, 331.19435),
+     (-0.049267, 0.021816, 0.760437, 0.999625, 0.02376, 0.013583, -0.011185, -0.098293, 0.995095),
+     (0, 0, 0.76623, 0.999505, 0.000014, 0.031455, -0.031332, -0.087918, 0.995635),
+     ((0.77012, -0.216599, 0, -0.038851, -0.309481, -0.015468),
+      (0.701055, -0.462164, 0.18541, -0.277037, -0.214786, -0.780456))),
+    ("global", 0.021, (187.21369, 14.00260, 339.67123), None, None, None),
+    ("heading", 0.021, (187.00641, 14.07614, 339.60555), None, None, None),
+])  # fmt: skip
+def test_amp_discriminator_observation(g1, clips, golden, checksums, frame, start, sums, oldest, newest, speeds):
+    """B.5: three steps of the clip; sizes 3 + 6 + 6 x 30 + 3 x 5 + 6 + 29 a step."""
+    observed = dataclasses.replace(FRAMES[frame], terms=["character"])
+    sight = discriminator.VIEWS["motion"](scope_of(observed, disc_steps=3))
+    times = start - jnp.arange(2, -1, -1) / 30
+    poses = jax.jit(jax.vmap(lambda c, t: library.query(g1, c, 0, t), in_axes=(None, 0)))(clips, times)
+    last = jax.tree.map(lambda rows: rows[-1], poses)
+    seen = np.asarray(jax.jit(sight.see)(View.of(last, last)._replace(history=poses)))
+    assert seen.shape == (717,) and sight.history == 3
+    golden(checksums(seen), sums, atol=SUM)
+    if oldest:
+        steps = seen.reshape(3, -1)
+        golden(steps[0, :9], oldest, atol=UNNORMAL)
+        golden(steps[2, :9], newest, atol=UNNORMAL)
+        golden(steps[0, -35:-29], speeds[0], atol=UNNORMAL)
+        golden(steps[2, -35:-29], speeds[1], atol=UNNORMAL)
+
+
 @pytest.mark.parametrize(("frame", "want", "terms"), [
     ("global", 0.928409, (0.998915, 0.998846, 0.955759, 0.862431, 0.663064)),
     ("heading", 0.957431, (0.998915, 0.998846, 0.9918, 0.898881, 0.796203)),

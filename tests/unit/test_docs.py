@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from conftest import scope_g1
 
 from mimicjax import config, paths
 from mimicjax.config.settings import EnvSettings, RunSettings
@@ -22,11 +23,11 @@ def test_every_reward_term_is_there_with_its_defaults():
 
 
 @pytest.mark.parametrize("name, column", [("deepmimic_g1", 0), ("mimickit/add_g1", 1)])
-def test_sizes_of_observations(g1, name, column):
+def test_sizes_of_observations(name, column):
     rows = dict(re.findall(r"^\| `(character|target|phase)`.*\| (\d+ \| \d+) \|$", TEXT, re.MULTILINE))
     sizes = {term: int(row.split(" | ")[column]) for term, row in rows.items()}
     assert set(sizes) == set(observations.TERMS)
     settings = config.load(RunSettings, name, ["env.observations.terms=[character, phase, target]"]).env.observations
-    whole = sum(size for _, size in observations.layout(g1, settings))
+    whole = sum(part.size for part in observations.make(scope_g1(EnvSettings(observations=settings))).parts)
     assert whole == sizes["character"] + sizes["phase"] + 3 * sizes["target"]
     assert f" {whole - sizes['phase']} " in TEXT

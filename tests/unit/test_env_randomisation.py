@@ -296,9 +296,9 @@ def test_mistakes_are_named(g1):
     for changes, words in (
         ({"delay": [3, 1]}, "randomize.delay.*low not above high"),
         ({"smoothing": [0.5]}, "randomize.smoothing"),
-        ({"start": StartSettings(root_position=[0.1])}, "start.root_position.*three sizes"),
-        ({"noise": {"joint_angle": 0.1}}, r"randomize\.noise\.joint_angle: .*allowed: .*did you mean joint_angles"),
-        ({"bias": {"target": 0.1}}, r"randomize\.bias\.target: no part of an observation"),
+        ({"start": StartSettings(root_position=[0.1])}, "start.root_position.*three numbers"),
+        ({"noise": {"joint_angle": 0.1}}, r"randomize\.noise: unknown part.*'joint_angle' .did you mean joint_angles"),
+        ({"bias": {"target": 0.1}}, r"randomize\.bias: unknown part of an observation .target"),
     ):
         with pytest.raises(UserError, match=words):
             make(**changes)

@@ -30,8 +30,10 @@ from mimicjax.learn import (
 )
 from mimicjax.learn.algorithms import ALGORITHMS
 from mimicjax.learn.reward_models import ADD
-from mimicjax.learn.sockets import Spec
-from mimicjax.run.iteration import explore
+from mimicjax.learn.sockets import RewardModel, Spec
+from mimicjax.run import iteration
+from mimicjax.run.iteration import Parts, explore
+from mimicjax.types import Rollout
 
 SMALL = LearnSettings(actor_hidden=[8], critic_hidden=[8])
 TARGET = dataclasses.replace(SMALL, target_kl=0.01)
@@ -410,3 +412,113 @@ def test_only_a_trained_standard_deviation_is_trained(mode, kind):
     spreads = [gaussian.log_std(settings, agent) for agent in (before, after)]
     assert bool(jnp.any(spreads[0] != spreads[1])) == (mode == "trained")
     assert jnp.any(before.actor["net"]["params"]["last"]["kernel"] != after.actor["net"]["params"]["last"]["kernel"])
+
+
+# what counts, as MimicKit counts it
+
+
+def test_penalties_average_over_sampled_rows():
+    """Means of 1.5, -3 and 9, the last without a sampled action (MimicKit 4.4): beyond the bound by 0.5 and 2."""
+    batch = minibatch_of([[1.5, 0.0], [-3.0, 0.5], [9.0, 9.0]], sampled=[1, 1, 0], action_reg_weight=0.5)
+    bound, bound_stats = losses.action_bound(batch)
+    reg, reg_stats = losses.action_reg(batch)
+    np.testing.assert_allclose(bound, 10.0 * (0.5**2 + 2.0**2) / 2)
+    np.testing.assert_allclose(reg, 0.5 * (1.5**2 + 3.0**2 + 0.5**2) / 2)
+    shown = statistics.values({**bound_stats, **reg_stats})
+    assert shown == pytest.approx({"Action_Bound_Loss": (0.25 + 4) / 2, "Action_Reg_Loss": (2.25 + 9 + 0.25) / 2})
+    none = minibatch_of([[1.5, 0.0]], sampled=[0], action_reg_weight=0.5)
+    assert float(losses.action_bound(none)[0]) == float(losses.action_reg(none)[0]) == float(losses.ppo(none)[0]) == 0.0
+
+
+def test_entropy_bonus_lowers_the_loss():
+    """0.1 x the entropy of two actions with standard deviation 0.5."""
+    batch = minibatch_of(jnp.zeros((3, 2)), log_std=np.log(0.5), action_entropy_weight=0.1)
+    loss, stats = losses.entropy_bonus(batch)
+    want = 2 * scipy.stats.norm(0, 0.5).entropy()
+    np.testing.assert_allclose(loss, -0.1 * want, rtol=1e-5)
+    assert statistics.values(stats) == pytest.approx({"Action_Entropy": want})
+    assert losses.entropy_bonus(minibatch_of(jnp.zeros((3, 2)))) == (0.0, {})
+
+
+def iteration_parts(settings, envs, model):
+    """Parts of an iteration with a reward model and nothing to roll out."""
+    row = ALGORITHMS["DeepMimic"]
+    return Parts(
+        env=None, engine=None, settings=settings, spec=SPEC, policy=policy_of(settings), algorithm=row,  # pyright: ignore
+        reward_models=(model,), envs=envs, devices=1, axis=None,
+    )  # fmt: skip
+
+
+def test_statistics_are_of_sampled_rows():
+    """Adv_Mean, Adv_Std and Disc_Reward_Std: unbiased, of rows with a sampled action; Disc_Reward_Mean before its weight."""
+    steps, envs = 5, 4
+    draw = np.random.default_rng(0)
+    task, learned = draw.normal(size=(2, steps, envs))
+    sampled, valid = draw.random((steps, envs)) < 0.6, np.ones((steps, envs), bool)
+    valid[1, 2] = sampled[1, 2] = False
+    settings = dataclasses.replace(SMALL, discount=0.0, task_reward_weight=2.0)
+    model = RewardModel(
+        name="Disc", weight=0.25, init=lambda key: (), reward=lambda *_: jnp.asarray(learned),
+        update=lambda *_: ((), {}), specs=lambda axis: (),
+    )  # fmt: skip
+    flat = jnp.zeros((steps, envs))
+    rollout = Rollout(
+        obs={"actor": jnp.ones((steps, envs, 3))}, last_obs={"actor": jnp.ones((envs, 3))}, memory=(),
+        pushed=jnp.zeros(envs), action=jnp.zeros((steps, envs, 2)), log_prob=flat, sampled=jnp.asarray(sampled),
+        valid=jnp.asarray(valid), reward=jnp.asarray(task), done=jnp.zeros((steps, envs), jnp.int8), end_value=flat, views={},
+    )  # fmt: skip
+    parts, agent = iteration_parts(settings, envs, model), agent_of(settings)
+    reward, scored = iteration._score(parts, ((),), rollout)
+    np.testing.assert_allclose(reward, 2.0 * task + 0.25 * np.where(valid, learned, 0.0), rtol=1e-5)
+    _, advantages = actor_critic.targets(parts.policy, agent, settings, rollout, reward, None)
+    value = float(acting.value(parts.policy, agent, {"actor": jnp.ones(3)}, ()))
+    gain = np.asarray(reward)[sampled] - value  # without a future the target is the reward
+    want = {
+        "Disc_Reward_Mean": learned[sampled].mean(), "Disc_Reward_Std": learned[sampled].std(ddof=1),
+        "Adv_Mean": gain.mean(), "Adv_Std": gain.std(ddof=1),
+    }  # fmt: skip
+    assert statistics.values({**scored, **advantages}) == pytest.approx(want, rel=1e-5)
+
+
+@pytest.mark.parametrize(("far", "merges"), [(40.0, 2000), (400.0, 2000), (-400.0, 50)])
+def test_spreads_keep_their_digits_far_from_zero(far, merges):
+    """Merged from many batches in float32, the standard deviation is that of all samples to 1e-4."""
+    batches = (far + np.random.default_rng(0).normal(size=(merges, 256, 2))).astype(np.float32)
+    merge = lambda state, batch: (normalizers.update(state, batch, jnp.asarray(True)), None)  # noqa: E731
+    state, _ = jax.jit(lambda rows: jax.lax.scan(merge, normalizers.moments(2), rows))(batches)
+    every = batches.reshape(-1, 2).astype(np.float64)
+    np.testing.assert_allclose(normalizers.std(state), every.std(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(state.mean, every.mean(axis=0), rtol=1e-6, atol=abs(far) * 1e-6)
+    assert float(state.count) == merges * 256
+
+
+def test_advantages_keep_their_digits_far_from_zero():
+    """The spread of what is 400 times as large: two passes, not a difference of squares."""
+    values = (400.0 + np.random.default_rng(0).normal(size=(32, 512))).astype(np.float32)
+    _, mean, deviation = returns.normalize_advantages(values, jnp.ones(values.shape, bool), 4.0)
+    every = values.astype(np.float64)
+    np.testing.assert_allclose([mean, deviation], [every.mean(), every.std(ddof=1)], rtol=1e-4)
+
+
+def test_what_exploded_teaches_the_discriminator_nothing():
+    """Neither now nor from the replay: the same parameters whatever the samples of exploded physics are."""
+    disc = DiscSettings(hidden=[4], optimizer=OptimizerSettings(epochs=3, batch_size=2.0), buffer_size=64)
+    settings = dataclasses.replace(SMALL, steps_per_iter=4, disc=disc)
+    model = ADD.make(settings, 3, 8, 1)
+    valid = jnp.arange(32).reshape(4, 8) % 4 != 0
+    gaps = jax.random.normal(KEY, (4, 8, 3))
+
+    @jax.jit
+    def learn(gaps):
+        rollout = Rollout(*[None] * len(Rollout._fields))._replace(views={"difference": gaps}, valid=valid)
+        state = model.init(KEY)
+        for _ in range(3):
+            state, stats = model.update(KEY, state, rollout, lambda key: jnp.zeros(()), jnp.asarray(True), None)
+        return state, stats
+
+    (state, stats), (other, _) = learn(gaps), learn(jnp.where(valid[..., None], gaps, 50.0))
+    for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert float(state.norm.count) == 3 * 24
+    # 6 steps of 16 rows, and as many of the replay, of which three quarters count on average
+    assert 0.65 < float(stats["Disc_Neg_Acc"].count) / (6 * 32) < 0.85

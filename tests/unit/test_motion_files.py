@@ -469,8 +469,8 @@ def test_unknown_motions(motions):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "is empty"),
-        ("- {file: a.npz}", "is a list"),
+        ("", "motions must be a list"),
+        ("- {file: a.npz}", "given list, allowed is a mapping"),
         ("motions: [", "not valid YAML"),
         ("motions: []", "at least one entry"),
         ("motions: {file: a.npz}", "must be a list"),

@@ -170,7 +170,7 @@ GROUP = "pushes: {{a: {{{}}}}}"
         ("repeat: 3\n" + GROUP.format("impulses: [5]"), "unknown key.*repeats"),
         (GROUP.format("impulses: [5], durations: [-0.1]"), r"pushes.a.durations.0: given -0.1, allowed is .* above 0"),
         (GROUP.format("impulses: [20, 5]"), r"pushes.a.impulses: given \[20.0, 5.0\], allowed is .* rises"),
-        (GROUP.format("impulses: [5], bodies: [torso]"), "unknown body torso.*torso_link.*bodies: pelvis"),
+        (GROUP.format("impulses: [5], bodies: [torso]"), "unknown body 'torso'.*torso_link.*allowed: pelvis"),
         (GROUP.format("torques: [5], bodies: [head_link], directions: [yaw+]"), "head_link, which is fixed to torso_link"),
         (GROUP.format("impulses: [5], directions: [yaw+]"), "yaw\\+ is a torque, but neither"),
         (GROUP.format("torques: [5], directions: [left]"), "left is a force, but neither"),

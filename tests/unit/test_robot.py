@@ -331,7 +331,7 @@ MESH = dict(geom='type="mesh" mesh="m"', extra='<asset><mesh name="m" file="gone
         (dict(facts={"start_pose": {"joints": {"swin": 1}}}), ["robot.yaml", "swin", "did you mean swing"]),
         (dict(facts={"start_pose": {"joints": {"swing": "up"}}}), ["robot.yaml", "swing", "number", "up"]),
         (dict(facts={"joint_error_weights": {"sving": 1}}), ["robot.yaml", "sving", "did you mean swing"]),
-        (dict(facts={"gains": {"swing": {"kv": 1}}}), ["robot.yaml", "gains: swing", "kv", "did you mean kp"]),
+        (dict(facts={"gains": {"swing": {"kv": 1}}}), ["robot.yaml", "gains: swing", "kv", "allowed: kp, kd"]),
         (dict(facts={"gains": {"swing": 5}}), ["robot.yaml", "gains: swing", "5"]),
         (dict(facts={"xml": "other.xml"}), ["other.xml", "no such"]),
     ],

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimicjax.errors import UserError, nearest
+from mimicjax.errors import UserError, unknown
 from mimicjax.evaluation.push.profile import PushGroup, SweepSettings
 from mimicjax.types import FIXED, WRAP, Clips, Robot
 
@@ -101,8 +101,7 @@ def _bodies(group: PushGroup, robot: Robot, place: str) -> list[str]:
         if name in ("all", "first") and not default:
             raise UserError(f"{place}.bodies: {name}: robot {robot.name} names no wrench_bodies; give names of bodies")
         if name not in ("all", "first", *robot.body_names):
-            hint = nearest(name, robot.body_names)
-            raise UserError(f"{place}.bodies: unknown body {name}{hint}; bodies: {', '.join(robot.body_names)}")
+            raise unknown(f"{place}.bodies", "body", name, robot.body_names)
         names += {"all": default, "first": default[:1]}.get(name, [name])
     return list(dict.fromkeys(names))
 
@@ -144,8 +143,8 @@ def plan(
     turn = np.random.default_rng([seed, 1]).integers(SPREAD, size=len(cells))
     phase = np.concatenate([np.arange(count), (turn[:, None] + SPREAD * np.arange(sweep.repeats)).reshape(-1)])
     cell = np.concatenate([np.full(count, -1), np.repeat(np.arange(len(cells)), sweep.repeats)])
-    none = np.zeros((1, 6))  # the last row: what a cell of -1 finds
-    wrench = np.concatenate([[vector(c.direction) * c.level / (c.duration or 1.0) for c in cells], none])
+    # the last row of each array is that of the un-pushed episodes, whose cell is -1
+    wrench = np.array([vector(c.direction) * c.level / (c.duration or 1.0) for c in cells] + [np.zeros(6)])
     steps = np.array([FOREVER if c.duration is None else c.duration / dt for c in cells] + [0.0])
     body = np.array([bodies.index(c.body) for c in cells] + [0])
     episodes = Plan(

@@ -143,9 +143,8 @@ def polar(sweeps: Sequence[Sweep], unit: str) -> Figure | None:
     for axis, body in zip(grid.flat, bodies, strict=False):
         for s, sweep in enumerate(sweeps):
             for d, duration in enumerate(durations):
-                colour = COLOURS[
-                    (d if len(sweeps) == 1 else s) % len(COLOURS)
-                ]  # of two runs, durations differ in style
+                # one colour a duration; where two runs are compared, one a run, and durations differ in line style
+                colour = COLOURS[(d if len(sweeps) == 1 else s) % len(COLOURS)]
                 _ring(axis, sweep, [k for k in keys if k.body == body and (k.duration or 0.0) == duration],
                       _label(sweep, duration, len(sweeps), unit), colour, "-" if d == 0 else "--" if d == 1 else ":")  # fmt: skip
         _compass(axis, body, unit, {k.direction for k in keys if k.body == body})

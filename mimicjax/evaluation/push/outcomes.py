@@ -49,9 +49,9 @@ def _largest(values: np.ndarray, which: np.ndarray) -> np.ndarray:
 def recovery_time(error: np.ndarray, unpushed: np.ndarray, onset: int, end: np.ndarray, dt: float) -> np.ndarray:
     """Seconds [E] from the end of the push until the error is back below RECOVERED x its un-pushed value for HOLD.
 
-    error, unpushed: [T,E] m, row i at (i + 1) dt. end: [E] s, when the push ends. 0 if the error never exceeded that
-    since the onset, inf if it was not back before the last row. What counts is the time after the worst moment: right
-    after a push that is about to throw the robot, its error may still be small.
+    error, unpushed: [T,E] m, row i at (i + 1) dt. end: [E] s, when the push ends. The result is 0 if the error never
+    exceeded that bound since the onset, and inf if it was not back before the last row. Only moments after the largest
+    error count, since the error may still be small right after a push that is about to throw the robot.
     """
     rows = len(error)
     hold = max(1, round(HOLD / dt))

@@ -9,7 +9,6 @@ from mimicjax import config
 from mimicjax.config.key import key
 from mimicjax.errors import UserError, nearest
 
-Heading = Literal["forward", "forward_left", "left", "back_left", "back", "back_right", "right", "forward_right"]
 Direction = Literal[
     "headings", "vertical", "torques", "forward", "forward_left", "left", "back_left", "back", "back_right", "right",
     "forward_right", "up", "down", "roll+", "roll-", "pitch+", "pitch-", "yaw+", "yaw-",
@@ -87,7 +86,7 @@ def load(name: str) -> SweepSettings:
 
 
 def _check(sweep: SweepSettings, source: str) -> None:
-    """Raises UserError for what single keys cannot tell."""
+    """Raises UserError for mistakes that show only when several keys are seen together."""
     if not sweep.pushes:
         raise UserError(f"{source}: pushes: none given; name at least one group, such as pushes: {{torso: {{...}}}}")
     for name, group in sweep.pushes.items():

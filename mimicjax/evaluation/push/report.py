@@ -172,9 +172,8 @@ def quote(sweep: Sweep) -> str:
     best = [k for k in keys if k.body == body and k[1:3] == keys[0][1:3]] or keys
     key = min(best, key=lambda k: abs((k.duration or 0.0) - 0.2))
     fit = sweep.fits[key]
-    how = (
-        f"{key.duration:g} s {'pushes' if key.kind == 'force' else 'twists'}" if key.duration else f"steady {key.kind}s"
-    )
+    word = "pushes" if key.kind == "force" else "twists"
+    how = f"{key.duration:g} s {word}" if key.duration else f"steady {key.kind}s"
     count = len({c["direction"] for c in sweep.cells if c["body"] == key.body and c["direction"] in HEADINGS})
     where = f"{count} headings" if key.direction == ALL_HEADINGS else key.direction.replace("_", " ")
     half, most = (text(fit.at[share], fit, key.unit) for share in fitting.SHARES)

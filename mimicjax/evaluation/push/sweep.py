@@ -27,7 +27,7 @@ WARP_BYTES = 400_000  # of an environment in mjx-warp, which allocates outside t
 
 
 class Curves(NamedTuple):
-    """What was seen after every control step of every episode; also of those that fell, which go on lying there.
+    """Measurements after every control step of every episode. Robots that fell are not reset: they stay on the ground.
 
     Arrays on the device in compiled functions, numpy once collected.
     """
@@ -106,7 +106,7 @@ def step_of(world: World, player: Player, onset: int) -> Callable:
         after, step = env.advance(motion, before._replace(physics=physics))
         reference = poses_at(scope.robot, motion, after.clip, after.start + env.dt * after.step.astype(jnp.float32))
         rows = jax.vmap(lambda *each: _seen(scope, fall, *each))(before, after, ctrl, reference)
-        running = jnp.full_like(step.done, RUNNING)  # whoever fell goes on lying there
+        running = jnp.full_like(step.done, RUNNING)  # robots that fell are not reset
         actors = Actors(after, step.last_obs, player.remember(actors, running))
         return Carry(actors, heading, carry.step + 1), rows
 

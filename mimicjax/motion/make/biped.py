@@ -52,14 +52,22 @@ def measure(robot: Robot) -> Biped:
     rolls, pitches = ([data.joint(f"{side}_{part}_joint").xanchor for side in SIDES] for part in LEG[1::-1])
     hips = np.array([[*roll[:2], pitch[2]] for roll, pitch in zip(rolls, pitches, strict=True)])
     legs = np.array([[robot.dof_names.index(f"{side}_{part}_joint") for part in LEG] for side in SIDES])
-    mine = robot.ground_body == robot.body_names.index(model.body(feet[0]).name)
-    if not mine.any():
+    of_foot = robot.ground_body == robot.body_names.index(model.body(feet[0]).name)
+    if not of_foot.any():
         raise UserError(f"robot {robot.name}: its foot {model.body(feet[0]).name} has no shape that touches the ground")
-    points = robot.ground_points[mine].astype(np.float64)
-    low = robot.ground_radius[mine] - points[:, 2]
+    points = robot.ground_points[of_foot].astype(np.float64)
+    low = robot.ground_radius[of_foot] - points[:, 2]
     points = points[low > low.max() - 1e-6]
     ankle, pitch = data.xpos[feet[0]], data.joint("left_ankle_pitch_joint").xanchor
     return Biped(
-        robot, model, hips, legs, np.array(feet), float(hips[0, 2] - pitch[2]), pitch - ankle,
-        float(low.max()), points[points[:, 0].argmin()], points[points[:, 0].argmax()],
-    )  # fmt: skip
+        robot=robot,
+        model=model,
+        hips=hips,
+        leg_dofs=legs,
+        foot_bodies=np.array(feet),
+        leg_length=float(hips[0, 2] - pitch[2]),
+        ankle=pitch - ankle,
+        sole=float(low.max()),
+        heel=points[points[:, 0].argmin()],
+        toe=points[points[:, 0].argmax()],
+    )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimicjax.errors import UserError, nearest
+from mimicjax.errors import UserError, unknown
 from mimicjax.motion.make import balance, biped, gait, squat
 from mimicjax.types import CLAMP, WRAP, Clip, Robot
 
@@ -61,7 +61,7 @@ def make(maker: str, robot: Robot, command: str = "", **options: float) -> Clip:
     Raises UserError for an unknown maker or option, a value out of range, or a robot that cannot do it.
     """
     if maker not in MAKERS:
-        raise UserError(f"unknown maker {maker!r}{nearest(maker, MAKERS)}; makers: {', '.join(MAKERS)}")
+        raise unknown("make", "maker", maker, MAKERS)
     known = MAKERS[maker].options
     for name, value in options.items():
         if name not in known:

@@ -1,4 +1,4 @@
-"""What made motions are built from: curves with a continuous second derivative (C2, unitless time), and rotations."""
+"""Building blocks of generated motions: curves with a continuous second derivative (C2, unitless time), and rotations."""
 
 from __future__ import annotations
 

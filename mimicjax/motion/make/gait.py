@@ -46,25 +46,31 @@ def walk(biped: Biped, speed: float, cadence: float, step_height: float, fps: fl
     swing_arms(biped, dofs, turn, scale)
     foot_pos, foot_quat = (np.stack(both, axis=1) for both in zip(*feet, strict=True))
     return MotionPlan(
-        fps, root, quats(yaw, np.zeros(count), roll), foot_pos, foot_quat, dofs,
-        support_path(biped, phase, stride), np.array([stride, 0.0, 0.0]),
-    )  # fmt: skip
+        fps=fps,
+        root_pos=root,
+        root_quat=quats(yaw, np.zeros(count), roll),
+        foot_pos=foot_pos,
+        foot_quat=foot_quat,
+        dofs=dofs,
+        support=support_path(biped, phase, stride),
+        travel=np.array([stride, 0.0, 0.0]),
+    )
 
 
 def foot_path(
     biped: Biped, side: int, phase: np.ndarray, stride: float, height: float, scale: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions [F,3] m and rotations [F,4] of a foot body; phase [F] counts from its landing at x = 0 (left)."""
-    cycle, own = np.floor(phase), phase % 1.0
-    yaw = np.full(len(own), TOE_OUT if side == 0 else -TOE_OUT)
-    pitch = scale * through(own, *PITCHES)
-    rotation = quats(yaw, pitch, np.zeros(len(own)))
+    cycle, within = np.floor(phase), phase % 1.0
+    yaw = np.full(len(within), TOE_OUT if side == 0 else -TOE_OUT)
+    pitch = scale * through(within, *PITCHES)
+    rotation = quats(yaw, pitch, np.zeros(len(within)))
     # the pitch turns about the toe at the start of the swing, about the heel at its end
-    pivot = biped.toe + ease((own - LIFT) / (HEEL - LIFT))[:, None] * (biped.heel - biped.toe)
+    pivot = biped.toe + ease((within - LIFT) / (HEEL - LIFT))[:, None] * (biped.heel - biped.toe)
     place = pivot.copy()
-    place[:, 0] = cycle * stride - 0.5 * stride * side + stride * glide((own - LIFT) / (1.0 - LIFT), *RAMPS)
+    place[:, 0] = cycle * stride - 0.5 * stride * side + stride * glide((within - LIFT) / (1.0 - LIFT), *RAMPS)
     place[:, 1] = HALF_WIDTH if side == 0 else -HALF_WIDTH
-    place[:, 2] = biped.sole + pivot[:, 2] + height * through(own, (LIFT, TOP, 1.0), (0.0, 1.0, 0.0))
+    place[:, 2] = biped.sole + pivot[:, 2] + height * through(within, (LIFT, TOP, 1.0), (0.0, 1.0, 0.0))
     flat = quats(yaw, 0.0 * yaw, 0.0 * yaw)
     place[:, :2] += rotate(flat, pivot * [1.0, 1.0, 0.0])[:, :2]
     return place - rotate(rotation, pivot), rotation

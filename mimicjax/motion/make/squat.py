@@ -37,6 +37,12 @@ def squat(biped: Biped, depth: float, fps: float) -> MotionPlan:
     # a little behind the middle of the sole: so the ankles bend less
     behind = 0.35 * (biped.heel[0] + biped.toe[0])
     return MotionPlan(
-        fps, root, quats(zero, LEAN * share, zero), np.tile(feet, (count, 1, 1)),
-        np.stack([quats(y, zero, zero) for y in yaw], axis=1), dofs, np.tile([behind, 0.0], (count, 1)), np.zeros(3),
-    )  # fmt: skip
+        fps=fps,
+        root_pos=root,
+        root_quat=quats(zero, LEAN * share, zero),
+        foot_pos=np.tile(feet, (count, 1, 1)),
+        foot_quat=np.stack([quats(y, zero, zero) for y in yaw], axis=1),
+        dofs=dofs,
+        support=np.tile([behind, 0.0], (count, 1)),
+        travel=np.zeros(3),
+    )

@@ -1,0 +1,24 @@
+"""Tasks, a file each, and the table of their makers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mimicjax.config.settings import EnvSettings
+from mimicjax.env.task import Task
+from mimicjax.env.tasks import location, steering
+from mimicjax.errors import UserError, nearest
+from mimicjax.types import Robot
+
+# (robot, settings, s of a control step) -> Task
+TASKS: dict[str, Callable[[Robot, EnvSettings, float], Task]] = {"location": location.make, "steering": steering.make}
+
+
+def of(robot: Robot, settings: EnvSettings, dt: float) -> Task | None:
+    """The task of the settings; None for none. Raises UserError for an unknown name."""
+    name = settings.task
+    if name is None:
+        return None
+    if name not in TASKS:
+        raise UserError(f"env.task: given {name!r}, allowed: {', '.join(TASKS)}{nearest(name, TASKS)}")
+    return TASKS[name](robot, settings, dt)
