@@ -222,7 +222,7 @@ class EnvState(NamedTuple):
     variant: Array  # [B] int32, which of the engine's randomised models; 0 is the model as given
     push: Any  # state of the disturbances, leaves [B,...]; () without
     noise: Any  # what randomisation has drawn for the env's own part, leaves [B,...]; () without
-    history: Any  # Pose [B,K-1,...], the poses before this one, the oldest first; () if nobody asks
+    history: Any  # Pose [B,K-1,...], the last poses, the oldest first and the one now last; () if nobody asks
     task: Any  # the task's state, leaves [B,...]; () without
 
 

@@ -7,6 +7,7 @@ import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # before jax is imported; tests marked gpu are run with it set
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -77,6 +78,12 @@ def scope_g1(settings: EnvSettings | None = None) -> Scope:
 
 # physics that stands still wherever it is put
 STILL = Engine("still", engine_state.init, lambda physics, ctrl, wrench, variant: physics, engine_state.write)
+
+
+def compiled_once(function):
+    """The function compiled, which fails when it is traced a second time."""
+    chex.clear_trace_counter()
+    return jax.jit(chex.assert_max_traces(function, n=1))
 
 
 def arrays(tree) -> list[np.ndarray]:

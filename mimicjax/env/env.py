@@ -162,7 +162,7 @@ def _advance(parts: Parts, motion: Motion, state: EnvState) -> _Advanced:
         reward_sum=state.reward_sum + reward,
         push=view.push,
         task=view.task,
-        history=jax.tree.map(lambda rows: rows[1:], view.history),
+        history=episode.without_oldest(view.history),
     )
     errors = terminations.tracking_errors(view.pose, view.reference)
     return _Advanced(state, obs, reward, done, views, terms, errors, fresh)

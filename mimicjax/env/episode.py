@@ -61,6 +61,11 @@ def with_now(before: Any, pose: Pose) -> Any:
     return jax.tree.map(lambda rows, now: jnp.concatenate([rows, now[None]]), before, pose) if before != () else ()
 
 
+def without_oldest(history: Any) -> Any:
+    """What of View.history [K,...] the next control step still sees, [K-1,...]: EnvState.history."""
+    return jax.tree.map(lambda rows: rows[1:], history)
+
+
 def objects_in(parts: Parts, qpos: Array, qvel: Array) -> dict[str, ObjectState]:
     """Free and fixed objects of the scene, by name; MuJoCo has a free body's angular velocity in its own frame."""
     states = {}
@@ -117,7 +122,7 @@ class Beginning(NamedTuple):
     qpos: Array  # [nq] of the scene
     qvel: Array  # [nv]
     noise: Any
-    history: Any
+    history: Any  # of the state
 
 
 def begin(parts: Parts, motion: Motion, clip: Array, start: Array, key: Array) -> Beginning:
@@ -133,17 +138,16 @@ def begin(parts: Parts, motion: Motion, clip: Array, start: Array, key: Array) -
         qpos, qvel = jnp.where(still, scope.layout.start_qpos, qpos), jnp.where(still, 0.0, qvel)
     if scope.settings.default_start or (task and task.start):
         pose = kinematics.pose_of(scope.robot, *scope.layout.of_robot(qpos, qvel))
-    before = past(parts, motion, clip, start)
     view = View(
         pose=pose,
         reference=reference,
         targets=targets,
         phase=phase,
-        history=with_now(before, pose),
+        history=with_now(past(parts, motion, clip, start), pose),
         objects=objects_in(parts, qpos, qvel),
         task=(),
         push=(),
     )
     if task:
         view = view._replace(task=task.init(jax.random.fold_in(key, TASK + 1), view))
-    return Beginning(view, qpos, qvel, parts.random.draw(key, pose), before)
+    return Beginning(view, qpos, qvel, parts.random.draw(key, pose), without_oldest(view.history))

@@ -64,7 +64,7 @@ def statistics_of(profiles: dict[str, PushSettings], states: PushState, done=Non
 
 def whole(profiles: dict[str, PushSettings], states: PushState) -> dict[str, float]:
     """What the log shows of all control steps of `run`, none of which ended an episode."""
-    each = jax.vmap(make(profiles).statistics)(states, jnp.zeros(states.onset.shape, jnp.int8))
+    each = jax.jit(jax.vmap(make(profiles).statistics))(states, jnp.zeros(states.onset.shape, jnp.int8))
     return statistics.values(statistics.along(each))
 
 
@@ -127,9 +127,9 @@ def test_axes_and_bodies(g1):
     np.testing.assert_allclose(np.abs(pulse.torque), np.tile([0.0, 0.0, 1.0], (1000, 1)), atol=1e-6)
     np.testing.assert_array_equal(np.unique(pulse.place), np.arange(len(g1.wrench_bodies)))
     box = push(force=[1.0, 1.0], force_axes=[10.0, 20.0, 0.0], direction="box")
-    _, drawn = jax.vmap(lambda k: push_profiles.draw(push_profiles.check(g1, scene_g1().layout, "p", box), k))(
-        jax.random.split(jax.random.key(1), 1000)
-    )
+    profile = push_profiles.check(g1, scene_g1().layout, "p", box)
+    draw = jax.jit(jax.vmap(lambda key: push_profiles.draw(profile, key)))
+    _, drawn = draw(jax.random.split(jax.random.key(1), 1000))
     sides = np.asarray(drawn.force[:, 0])
     np.testing.assert_allclose(sides.max(axis=0), [10, 20, 0], rtol=0.02)
     np.testing.assert_allclose(sides.min(axis=0), [-10, -20, 0], rtol=0.02)

@@ -53,7 +53,7 @@ def physics_at(robot, clips, clip, time, shift):
 
 @pytest.fixture(scope="module")
 def env():
-    return environment.make(scope_g1())
+    return environment.make(scope_g1(EnvSettings(retry_start=1.0)))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def run(g1, clips, env, columns):
     """The function (shift [B,3]) -> (state before, state after, Step), one program for all tests."""
     clip, start, steps, _ = columns
 
-    @jax.jit
+    @compiled_once
     def run(clips, shift):
         keys = jax.random.split(jax.random.key(3), len(CASES))
         state, obs = rollout.begin(env, STILL, clips, keys, clip, start)
@@ -112,7 +112,7 @@ def test_reward_on_the_reference_is_the_sum_of_the_weights(ran):
 
 
 def test_a_reset_is_on_the_reference(g1, clips, ran):
-    _, after, step = ran
+    _, after, _ = ran
     rows = np.asarray([NAMES.index(name) for name in OVER])
     physics = jax.jit(lambda clips, clip, start: physics_at(g1, clips, clip, start, jnp.zeros((len(CASES), 3))))
     want = physics(clips, after.clip, after.start)
@@ -120,7 +120,6 @@ def test_a_reset_is_on_the_reference(g1, clips, ran):
     np.testing.assert_allclose(after.physics.qpos[rows], want.qpos[rows], atol=1e-4)
     np.testing.assert_allclose(after.physics.qvel[rows], want.qvel[rows], atol=5e-4)
     assert not np.asarray(after.physics.unstable).any()
-    assert len(np.unique(np.asarray(after.start[rows]))) == len(rows), "every environment draws its own start"
 
 
 def test_observations_before_and_after_the_reset(ran):
@@ -142,46 +141,40 @@ def test_what_is_not_finite_ends_there(ran):
 def test_neighbours_do_not_notice(run, ran, columns):
     sound = columns[3].at[NAMES.index("not a number")].set(0.0)
     others = np.asarray([name != "not a number" for name in NAMES])
-    for got, want in zip(jax.tree.leaves(run(sound)[1:]), jax.tree.leaves(ran[1:]), strict=True):
-        if not jnp.issubdtype(got.dtype, jax.dtypes.prng_key):
-            np.testing.assert_array_equal(np.asarray(got)[others], np.asarray(want)[others])
-
-
-def ended(g1, clips, columns, settings):
-    """What `Env.after` gives of every case, in an environment of its own: (EnvState, Step, Start)."""
-    env = environment.make(scope_g1(settings))
-    clip, start, steps, shift = columns
-
-    @jax.jit
-    def after(clips):
-        keys = jax.random.split(jax.random.key(3), len(CASES))
-        state, *_ = env.place(clips, keys, clip, start)
-        physics = physics_at(g1, clips, clip, start + DT * (steps + 1), shift)
-        return env.after(clips, state._replace(physics=physics, step=steps))
-
-    return after(clips)
+    assert_identical(*(jax.tree.map(lambda x: x[others], part[1:]) for part in (run(sound), ran)))
 
 
 def test_episodes_that_may_not_end_early(g1, clips, columns):
-    _, step, _ = ended(g1, clips, columns, EnvSettings(early_termination=False))
-    got = dict(zip(NAMES, np.asarray(step.done).tolist(), strict=True))
-    assert got["falls"] == got["strays"] == RUNNING
-    assert got["strays at its time"] == TIME_UP and got["falls as the clip ends"] == SUCCEEDED
-    assert got["not a number"] == FAILED, "whatever else, this episode cannot go on"
+    """Without resets, which are the same."""
+    env = environment.make(scope_g1(EnvSettings(early_termination=False)))
+    clip, start, steps, shift = columns
+
+    @jax.jit
+    def codes(clips):
+        state = jax.eval_shape(env.place, clips, jax.random.split(jax.random.key(3), len(CASES)), clip, start)[0]
+        state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), state._replace(key=()))
+        physics = physics_at(g1, clips, clip, start + DT * (steps + 1), shift)
+        keys = jax.random.split(jax.random.key(3), len(CASES))
+        state = state._replace(physics=physics, step=steps, clip=clip, start=start, key=keys)
+        return env.advance(clips, state)[1].done
+
+    done = dict(zip(NAMES, np.asarray(codes(clips)).tolist(), strict=True))
+    assert done["falls"] == done["strays"] == RUNNING
+    assert done["strays at its time"] == TIME_UP and done["falls as the clip ends"] == SUCCEEDED
+    assert done["not a number"] == FAILED, "whatever else, this episode cannot go on"
 
 
-def test_what_failed_starts_again(g1, clips, columns):
+def test_what_failed_starts_again(ran, columns):
+    """As retry_start says; every other end draws its own start."""
     clip, start, *_ = (np.asarray(x) for x in columns)
-    state, step, begin = ended(g1, clips, columns, EnvSettings(retry_start=1.0))
+    _, after, step = ran
     done = np.asarray(step.done)
     failed, others = done == FAILED, (done != FAILED) & (done != RUNNING)
     assert failed.sum() > 3 and others.sum() > 2
-    np.testing.assert_array_equal(np.asarray(state.clip)[failed], clip[failed])
-    np.testing.assert_array_equal(np.asarray(state.start)[failed], start[failed])
-    falls = NAMES.index("falls")
-    expected, _ = kinematics.qpos_of(g1, library.query(g1, clips, clip[falls], start[falls]))
-    np.testing.assert_allclose(begin.qpos[falls], expected, atol=1e-4)
-    assert (np.asarray(state.start)[others] != start[others]).all()
+    np.testing.assert_array_equal(np.asarray(after.clip)[failed], clip[failed])
+    np.testing.assert_array_equal(np.asarray(after.start)[failed], start[failed])
+    drawn = np.asarray(after.start)[others]
+    assert (drawn != start[others]).all() and len(np.unique(drawn)) == len(drawn)
 
 
 def test_actions_lead_the_reference_by_a_step(g1, clips):

@@ -42,7 +42,7 @@ def keys(count: int, seed: int = 0) -> jax.Array:
 
 
 def draws(reference, count: int = 2000, **changes) -> randomisation.Noise:
-    return jax.device_get(jax.vmap(lambda key: make(**changes).draw(key, reference))(keys(count)))
+    return jax.device_get(jax.jit(jax.vmap(lambda key: make(**changes).draw(key, reference)))(keys(count)))
 
 
 @pytest.mark.parametrize("joints", ["angle", "rotation"])
@@ -74,13 +74,13 @@ def test_parts_say_where_they_are(reference, simulated, joints):
 def test_late_targets_are_those_of_so_many_substeps_ago(g1, reference):
     """Delays of 0 to 9 substeps against the plain meaning: a line of targets, read so far behind."""
     parts = make(delay=[0, 9])
-    noise = parts.draw(jax.random.key(0), reference)
+    noise, drive = parts.draw(jax.random.key(0), reference), jax.jit(parts.drive)
     targets = np.random.default_rng(0).normal(size=(6, 29)).astype(np.float32)
     line = np.concatenate([np.tile(reference.dof_pos, (12, 1)), np.repeat(targets, S, axis=0)])
     for late in range(10):
         now, got = noise._replace(delay=jnp.int32(late)), []
         for row in targets:
-            now, ctrl = parts.drive(now, jax.random.key(1), row)
+            now, ctrl = drive(now, jax.random.key(1), row)
             assert ctrl.shape == (S, 29)
             got.append(ctrl)
         np.testing.assert_array_equal(np.concatenate(got), line[12 - late : len(line) - late], err_msg=str(late))
@@ -99,8 +99,8 @@ def test_torque_noise_is_a_torque(g1, reference):
     )
     np.testing.assert_allclose((np.asarray(ctrl) - 1.0) * g1.kp, found.torque[0], atol=1e-4)
     each = make(torque_noise=0.1, torque_noise_per="substep")
-    begun = jax.vmap(lambda key: each.draw(key, reference))(keys(500))
-    ctrl = jax.vmap(lambda n, key: each.drive(n, key, jnp.zeros(29))[1])(begun, keys(500, 1))
+    driven = jax.vmap(lambda draw, key: each.drive(each.draw(draw, reference), key, jnp.zeros(29))[1])
+    ctrl = jax.jit(driven)(keys(500), keys(500, 1))
     share = np.asarray(ctrl) * g1.kp / g1.torque_limit
     assert share.shape == (500, S, 29) and 0.14 < np.abs(share).max() <= 0.15
     assert len(np.unique(share[0, :, 0])) == S
@@ -112,10 +112,10 @@ def test_encoders_that_are_off_shift_what_is_seen_and_what_is_done(g1, reference
     parts = make(joint_zero=0.05)
     noise = parts.draw(jax.random.key(0), reference)
     assert 0.04 < np.abs(noise.zero).max() <= 0.05
-    pose = parts.measured(noise, reference)
+    pose = jax.jit(parts.measured)(noise, reference)
     np.testing.assert_allclose(pose.dof_pos, reference.dof_pos + noise.zero, rtol=1e-6)
     qpos, qvel = kinematics.qpos_of(g1, reference)
-    want = kinematics.pose_of(g1, qpos.at[7:].add(noise.zero), qvel)
+    want = jax.jit(lambda qpos: kinematics.pose_of(g1, qpos, qvel))(qpos.at[7:].add(noise.zero))
     np.testing.assert_allclose(pose.body_pos, want.body_pos, atol=1e-5)
     # holding what is measured is holding what is
     _, ctrl = parts.drive(noise, jax.random.key(1), pose.dof_pos)
@@ -136,8 +136,8 @@ def test_noise_and_bias_are_of_the_size_and_place_they_say(g1, reference):
     parts = make(noise=sizes, bias={"root_rotation": 0.02})
     names = part_of_columns(observations.make(scope_g1(ENV)))
     clean = jnp.zeros(len(names))
-    noise = jax.vmap(lambda key: parts.draw(key, reference))(keys(3000))
-    seen = np.asarray(jax.vmap(lambda n, key: parts.sense(n, key, clean))(noise, keys(3000, 1)))
+    noise = jax.jit(jax.vmap(lambda key: parts.draw(key, reference)))(keys(3000))
+    seen = np.asarray(jax.jit(jax.vmap(lambda n, key: parts.sense(n, key, clean)))(noise, keys(3000, 1)))
     for name in set(names):
         part, size = seen[:, names == name], sizes.get(name, 0.0)
         if name == "root_rotation":
@@ -154,7 +154,7 @@ def test_episodes_begin_near_the_reference(g1, reference):
     start = StartSettings(root_position=[0.05, 0.04, 0.0], root_velocity=[0.5, 0.0, 0.0], joint_angles=0.1)
     parts = make(start=start)
     given = kinematics.qpos_of(g1, reference)
-    pose, qpos, qvel = jax.vmap(lambda key: parts.start(key, reference, *given))(keys(1000))
+    pose, qpos, qvel = jax.jit(jax.vmap(lambda key: parts.start(key, reference, *given)))(keys(1000))
     moved, pushed = np.asarray(qpos - given[0]), np.asarray(qvel - given[1])
     assert np.abs(moved[:, :3]).max(axis=0) == pytest.approx([0.05, 0.04, 0.0], rel=0.02, abs=1e-6)
     assert np.abs(pushed[:, 0]).max() == pytest.approx(0.5, rel=0.02) and np.abs(pushed[:, 1:3]).max() < 1e-5
@@ -162,7 +162,7 @@ def test_episodes_begin_near_the_reference(g1, reference):
     low, high = g1.dof_range.T
     inside = (reference.dof_pos >= low) & (reference.dof_pos <= high)
     assert ((qpos[:, 7:] >= low - 1e-6) & (qpos[:, 7:] <= high + 1e-6))[:, inside].all()
-    np.testing.assert_allclose(pose.body_pos[3], kinematics.pose_of(g1, qpos[3], qvel[3]).body_pos, atol=1e-6)
+    np.testing.assert_allclose(pose.body_pos[3], jax.jit(lambda *state: kinematics.pose_of(g1, *state))(qpos[3], qvel[3]).body_pos, atol=1e-6)
 
 
 FULL = RandomizeSettings(
@@ -172,41 +172,42 @@ FULL = RandomizeSettings(
 )  # fmt: skip
 
 
-SETTINGS = {
-    "full": FULL, "once": dataclasses.replace(FULL, when="once"), "off": None, "empty": RandomizeSettings(),
-    "on the reference": dataclasses.replace(FULL, start=StartSettings()),
-}  # fmt: skip
+def numbered(numbers) -> jax.Array:
+    """Random keys of environments, each by its number."""
+    return jax.vmap(lambda number: jax.random.fold_in(jax.random.key(7), number))(jnp.asarray(numbers))
 
 
-@functools.cache
-def programs(randomize: str, count: int):
-    """(begin, control step) of `count` environments, compiled; randomize: a name in SETTINGS."""
-    env = environment.make(scope_g1(ENV), None, SETTINGS[randomize], S)
+def programs(randomize: RandomizeSettings):
+    """(begin, control step) of four environments, compiled."""
+    env = environment.make(scope_g1(ENV), None, randomize, S)
 
-    def begin(clips):
-        rows = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(7), i))(jnp.arange(count))
-        return rollout.begin(env, STILL, clips, rows, jnp.zeros(count, jnp.int32), 0.1 * jnp.arange(count))
+    def begin(clips, numbers):
+        clip, start = jnp.zeros(4, jnp.int32), 0.1 * numbers
+        return rollout.begin(env, STILL, clips, numbered(numbers), clip, start)
 
     def step(clips, state, lower):
         height = state.physics.qpos.at[:, 2].add(-lower)
         state = state._replace(physics=state.physics._replace(qpos=height))
-        return rollout.control_step(env, STILL, clips, state, jnp.zeros((count, 29)))
+        return rollout.control_step(env, STILL, clips, state, jnp.zeros((4, 29)))
 
     return jax.jit(begin), jax.jit(step)
 
 
-def follow(clips, randomize: str = "full", count: int = 6):
-    """[(state, obs), (state, Step), (state, Step)]: environments 1 and 3 fall in the second of two control steps."""
-    begin, step = programs(randomize, count)
-    seen = [begin(clips)]
-    for lower in (jnp.zeros(count), jnp.zeros(count).at[jnp.asarray([1, 3])].set(0.75)):
-        seen.append(step(clips, seen[-1][0], lower))
+@functools.cache
+def follow(first: int):
+    """[(state, obs), (state, Step), (state, Step)] of environments first to first + 3, of which 1 and 3 fall in the second
+    of two control steps."""
+    begin, step = programs(FULL)
+    numbers = first + np.arange(4)
+    seen = [begin(packed_g1(), numbers)]
+    for lower in (np.zeros(4), np.where((numbers == 1) | (numbers == 3), 0.75, 0.0)):
+        seen.append(step(packed_g1(), seen[-1][0], lower))
     return jax.device_get(seen)
 
 
-def test_what_an_episode_has_is_drawn_again_at_its_reset_only(g1, clips):
-    (first, _), (same, step), (after, ended) = follow(clips)
-    assert (ended.done != RUNNING).tolist() == [row in (1, 3) for row in range(6)] and not step.done.any()
+def test_what_an_episode_has_is_drawn_again_at_its_reset_only():
+    (first, _), (same, step), (after, ended) = follow(0)
+    assert (ended.done != RUNNING).tolist() == [False, True, False, True] and not step.done.any()
     assert (first.variant > 0).all() and (first.variant <= 9).all()
     over = ended.done != RUNNING
     for name in ("zero", "torque", "bias"):
@@ -215,27 +216,52 @@ def test_what_an_episode_has_is_drawn_again_at_its_reset_only(g1, clips):
         assert ((old != new).any(axis=1) == over).all(), name
     np.testing.assert_array_equal(after.variant[~over], first.variant[~over])
     assert (ended.obs["actor"] != ended.obs["critic"]).any(axis=1).all()
-    once = follow(clips, "once")
-    np.testing.assert_array_equal(once[2][0].variant, once[0][0].variant)
+    assert (after.start[over] != first.start[over]).all()
 
 
-def test_results_do_not_depend_on_neighbours(g1, clips):
-    whole, few = follow(clips), follow(clips, count=4)
-    for a, b in zip(jax.tree.leaves(whole[2][0].noise), jax.tree.leaves(few[2][0].noise), strict=True):
-        np.testing.assert_array_equal(a[:4], b)
-    np.testing.assert_array_equal(whole[2][1].obs["actor"][:4], few[2][1].obs["actor"])
+@pytest.mark.parametrize("when", ["reset", "once"])
+def test_models_are_drawn_at_resets_or_once(when):
+    model = make(variants=9, link_mass=[0.8, 1.2], when=when).model
+    begun, again = (np.asarray([model(key, jnp.int32(4), first) for key in keys(200)]) for first in (True, False))
+    assert sorted(set(begun.tolist())) == list(range(1, 10)), "row 0 is the model as given"
+    if when == "once":
+        np.testing.assert_array_equal(again, 4)
+    else:
+        np.testing.assert_array_equal(again, begun)
 
 
-def test_nothing_is_drawn_where_nothing_is_asked_for(g1, clips):
-    """Without settings and with empty ones every number is the same, and nothing is kept."""
-    off, empty = follow(clips, "off"), follow(clips, "empty")
-    assert off[0][0].noise == () and not off[0][0].variant.any()
-    for a, b in zip(jax.tree.leaves(off[2]), jax.tree.leaves(empty[2]), strict=True):
-        if not jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
-            np.testing.assert_array_equal(a, b)
-    # the draws of clips and starts do not move when other things are drawn
-    randomised = follow(clips, "on the reference")
-    np.testing.assert_array_equal(randomised[2][0].start, off[2][0].start)
+def test_results_do_not_depend_on_neighbours():
+    """Environments 2 and 3 in places 2 and 3, and in places 0 and 1."""
+    whole, other = follow(0)[2], follow(2)[2]
+    for get in (lambda x: x[0].noise, lambda x: x[0].variant, lambda x: x[1].obs, lambda x: x[0].start):
+        rows = [jax.tree.map(lambda leaf, some=some: leaf[some], get(x)) for x, some in ((whole, [2, 3]), (other, [0, 1]))]
+        assert_identical(*rows)
+
+
+def test_nothing_is_drawn_where_nothing_is_asked_for(clips):
+    """With empty settings every program is to the letter what it is without any; and what clip and start an episode has
+    does not move when other things are drawn."""
+    numbers = np.arange(4)
+    texts = []
+    for randomize in (None, RandomizeSettings()):
+        begin, step = programs(randomize)
+        state, _ = jax.eval_shape(begin, clips, numbers)
+        assert state.noise == ()
+        texts.append([str(jax.make_jaxpr(begin)(clips, numbers)), str(jax.make_jaxpr(step)(clips, state, np.zeros(4)))])
+    assert texts[0] == texts[1]
+    begin, step = programs(None)
+    lower = np.where(numbers % 2 == 1, 0.75, 0.0)
+
+    @jax.jit
+    def starts(clips):
+        state, end = step(clips, step(clips, begin(clips, numbers)[0], np.zeros(4))[0], lower)
+        return state.variant, state.clip, state.start, end.done
+
+    variant, clip, start, done = starts(clips)
+    after, ended = follow(0)[2]
+    assert not np.asarray(variant).any() and (np.asarray(done) == ended.done).all()
+    np.testing.assert_array_equal(clip, after.clip)
+    np.testing.assert_array_equal(start, after.start)
 
 
 def load(folder, *profiles: str) -> RandomizeSettings:
