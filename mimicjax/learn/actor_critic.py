@@ -75,7 +75,7 @@ def targets(
         sampled=rollout.sampled.astype(jnp.float32),
         advantage=advantage,
         target=target,
-        number=parallel.numbers(*reward.shape, axis).reshape(reward.shape),
+        number=parallel.numbers(reward.shape[0], reward.shape[1], axis).reshape(reward.shape),
     )
     stats: Statistics = {"Adv_Mean": statistics.once(mean, axis), "Adv_Std": statistics.once(deviation, axis)}
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), samples), stats

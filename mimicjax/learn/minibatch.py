@@ -46,7 +46,8 @@ class Fit(NamedTuple):
     opt: Any
 
 
-# (parameters, sample indices [n], random key of the step, alike on all devices) -> this device's share [] of the loss, statistics of this device
+# (parameters, sample indices [n], random key of the step, alike on all devices)
+# -> this device's share [] of the loss, statistics of this device
 Objective = Callable[[Any, jax.Array, jax.Array], tuple[jax.Array, Statistics]]
 
 

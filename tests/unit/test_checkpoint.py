@@ -234,8 +234,8 @@ def test_refuses_what_does_not_fit(tmp_path, monkeypatch):
     assert "keys is key<fry>(4,) there and uint32(4, 2) here" in refused(
         tmp_path, make()._replace(keys=data(make().keys)[0])
     )
-    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 2)
-    assert "has format version 1, this mimicjax reads 2" in refused(tmp_path, make())
+    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 3)
+    assert "in checkpoint format 2; this version reads format 3 only" in refused(tmp_path, make())
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # tensorstore reads in threads

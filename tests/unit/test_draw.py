@@ -141,7 +141,7 @@ def test_a_style_that_does_not_exist(model):
 def test_the_last_picture_of_a_failed_episode_says_so_and_stays(model):
     seen: list[int] = []
     watch = lambda rows: (seen.append(row) or row for row in rows)  # noqa: E731
-    film = Film(standing(), standing(), 1 / 30, "walk", "fell")
+    film = Film(standing(), standing(), 1 / 30, "walk", failure="fell")
     first, last, *held = video.render(model, film, "none", SIZE, watch)
     assert seen == [0, 1] and len(held) == 30 and all(np.array_equal(last, image) for image in held)
     words = np.abs(first.astype(int) - last.astype(int))[:40].sum(-1) > 100

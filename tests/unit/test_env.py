@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import DT, STILL, scope_g1
+from conftest import DT, STILL, assert_identical, compiled_once, scope_g1
 
 from mimicjax.config.settings import (
     ActionSettings,

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import STILL, scope_g1
+from conftest import STILL, assert_identical, packed_g1, scope_g1
 
 from mimicjax import config
 from mimicjax.config.randomize import StartSettings
@@ -162,7 +162,8 @@ def test_episodes_begin_near_the_reference(g1, reference):
     low, high = g1.dof_range.T
     inside = (reference.dof_pos >= low) & (reference.dof_pos <= high)
     assert ((qpos[:, 7:] >= low - 1e-6) & (qpos[:, 7:] <= high + 1e-6))[:, inside].all()
-    np.testing.assert_allclose(pose.body_pos[3], jax.jit(lambda *state: kinematics.pose_of(g1, *state))(qpos[3], qvel[3]).body_pos, atol=1e-6)
+    places = jax.jit(lambda *state: kinematics.pose_of(g1, *state).body_pos)(qpos[3], qvel[3])
+    np.testing.assert_allclose(pose.body_pos[3], places, atol=1e-6)
 
 
 FULL = RandomizeSettings(
@@ -234,7 +235,9 @@ def test_results_do_not_depend_on_neighbours():
     """Environments 2 and 3 in places 2 and 3, and in places 0 and 1."""
     whole, other = follow(0)[2], follow(2)[2]
     for get in (lambda x: x[0].noise, lambda x: x[0].variant, lambda x: x[1].obs, lambda x: x[0].start):
-        rows = [jax.tree.map(lambda leaf, some=some: leaf[some], get(x)) for x, some in ((whole, [2, 3]), (other, [0, 1]))]
+        rows = [
+            jax.tree.map(lambda leaf, some=some: leaf[some], get(x)) for x, some in ((whole, [2, 3]), (other, [0, 1]))
+        ]
         assert_identical(*rows)
 
 

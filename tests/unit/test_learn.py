@@ -331,7 +331,8 @@ def samples_of(obs, decision, advantage, pushed=None):
     pushed = jnp.zeros(len(obs)) if pushed is None else pushed
     return actor_critic.Samples(
         obs={"actor": obs}, memory=(), pushed=pushed, action=decision.action, log_prob=decision.log_prob,
-        sampled=decision.sampled.astype(jnp.float32), advantage=advantage, target=jnp.zeros(len(obs)), number=jnp.arange(len(obs)),
+        sampled=decision.sampled.astype(jnp.float32), advantage=advantage, target=jnp.zeros(len(obs)),
+        number=jnp.arange(len(obs)),
     )  # fmt: skip
 
 
