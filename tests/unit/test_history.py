@@ -109,12 +109,15 @@ def test_a_reward_model_may_ask_for_it(monkeypatch):
     @jax.jit
     def run(clips):
         state, _ = begin(env, clips)
-        shown = env.demonstrate("trail", clips, jax.random.split(jax.random.key(1), 2))
+        keys = jax.random.split(jax.random.key(1), 8)
+        shown = env.demonstrate("trail", clips, keys), env.draw(clips, keys)[0]
         return shown, rollout.control_step(env, GLIDING, clips, state, jnp.zeros((len(STARTS), 11)))
 
-    shown, (state, step) = run(small.packed())
-    want = np.asarray(clip_at(DT * np.arange(1 - K, 1)).root_pos).reshape(-1)
-    np.testing.assert_allclose(shown, np.stack([want, want]), atol=1e-5)  # both clips, from their beginning
+    (shown, clip), (state, step) = run(small.packed())
+    loops = np.asarray(clip_at(DT * np.arange(1 - K, 1)).root_pos)
+    waits = np.tile(loops[-1], (K, 1))  # before its beginning a clip that does not loop stands in its first frame
+    assert set(np.asarray(clip)) == {0, 1}
+    np.testing.assert_allclose(shown, [(loops, waits)[number].reshape(-1) for number in np.asarray(clip)], atol=1e-5)
     gone = np.asarray(step.views["trail"]).reshape(-1, K, 3)
     np.testing.assert_allclose(gone[:, -1], state.physics.qpos[:, :3], atol=1e-6)
     assert (np.asarray(step.done) == RUNNING).all() and not env.actor["actor"][0].name.startswith("trail")
