@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from mimicjax.types import Array
 
-SHARE = 16  # environments for each one of a block; a block of 8 of 128 took a tenth of the time of all
+SHARE = 16  # environments for each one of a block: with one of 128 ended, env.after takes 0.79 ms in blocks of 8, 1.08 in one
 SMALLEST = 8
 
 Source = TypeVar("Source")
