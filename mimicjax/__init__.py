@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # With two threads in XLA's CPU pool, MJX with 48 or more environments waits for ever at 0 % CPU (jax 0.10.2; see
 # docs/architecture.md). So do several devices that share a CPU, each of which waits for the others in a thread of the pool.
