@@ -16,7 +16,7 @@ import numpy as np
 from mimicjax.config.settings import RandomizeSettings
 from mimicjax.env import discriminator, episode, observations, randomisation, resets, rewards, terminations
 from mimicjax.env.disturbances import Disturbances
-from mimicjax.env.episode import Parts
+from mimicjax.env.episode import EnvParts
 from mimicjax.env.task import Task
 from mimicjax.env.view import Part, Scope, View, join
 from mimicjax.motion.reference import Motion, clips_of, poses_at
@@ -66,7 +66,7 @@ class _Advanced(NamedTuple):
     key: Array  # of the next episode
 
 
-def _place(parts: Parts, motion: Motion, key: Array, clip: Array, start: Array):
+def _place(parts: EnvParts, motion: Motion, key: Array, clip: Array, start: Array):
     begun = episode.begin(parts, motion, clip, start, key)
     push = parts.disturb.init(key, begun.view.pose) if parts.disturb else ()
     state = EnvState(
@@ -86,7 +86,7 @@ def _place(parts: Parts, motion: Motion, key: Array, clip: Array, start: Array):
     return state, obs, Start(jnp.asarray(True), begun.qpos, begun.qvel)
 
 
-def _before(parts: Parts, motion: Motion, state: EnvState, action: Array) -> tuple[EnvState, Array, Array]:
+def _before(parts: EnvParts, motion: Motion, state: EnvState, action: Array) -> tuple[EnvState, Array, Array]:
     time = state.start + parts.scope.dt * (state.step + 1).astype(jnp.float32)
     ahead = poses_at(parts.scope.robot, motion, state.clip, time)
     noise, action = parts.random.smooth(state.noise, action, state.step)
@@ -97,7 +97,7 @@ def _before(parts: Parts, motion: Motion, state: EnvState, action: Array) -> tup
     return state._replace(physics=parts.disturb.push(state.physics, state.push)), ctrl, state.push.wrench
 
 
-def _done(parts: Parts, motion: Motion, state: EnvState, time: Array, view: View) -> Array:
+def _done(parts: EnvParts, motion: Motion, state: EnvState, time: Array, view: View) -> Array:
     """Done code; a later rule overrides an earlier one: time up, end of a clip that does not loop, the task's, failure."""
     clips = clips_of(motion)
     done = jnp.where(state.step >= parts.episode_steps, TIME_UP, RUNNING)
@@ -110,7 +110,7 @@ def _done(parts: Parts, motion: Motion, state: EnvState, time: Array, view: View
     return jnp.where(parts.failed(view) | state.physics.unstable, FAILED, done).astype(jnp.int8)
 
 
-def _sound(parts: Parts, physics: Physics) -> Physics:
+def _sound(parts: EnvParts, physics: Physics) -> Physics:
     """Physics that is not finite is unstable and as at the scene's start: no term, normaliser or gradient meets a NaN."""
     fine = jnp.all(jnp.isfinite(physics.qpos)) & jnp.all(jnp.isfinite(physics.qvel))
     return physics._replace(
@@ -120,7 +120,7 @@ def _sound(parts: Parts, physics: Physics) -> Physics:
     )
 
 
-def _view(parts: Parts, motion: Motion, state: EnvState, time: Array) -> View:
+def _view(parts: EnvParts, motion: Motion, state: EnvState, time: Array) -> View:
     """What terms see after a control step, with task and pushes as they were in it."""
     physics = state.physics
     pose = kinematics.pose_of(parts.scope.robot, *parts.scope.layout.of_robot(physics.qpos, physics.qvel))
@@ -137,7 +137,7 @@ def _view(parts: Parts, motion: Motion, state: EnvState, time: Array) -> View:
     )
 
 
-def _advance(parts: Parts, motion: Motion, state: EnvState) -> _Advanced:
+def _advance(parts: EnvParts, motion: Motion, state: EnvState) -> _Advanced:
     """What came of a control step whose physics is in `state`, if the episode goes on."""
     state = state._replace(step=state.step + 1, physics=_sound(parts, state.physics))
     time = state.start + parts.scope.dt * state.step.astype(jnp.float32)
@@ -185,7 +185,7 @@ class _Fresh(NamedTuple):
     qvel: Array
 
 
-def _renew(parts: Parts, motion: Motion, ended: _Ended) -> _Fresh:
+def _renew(parts: EnvParts, motion: Motion, ended: _Ended) -> _Fresh:
     """An environment whose episode ended, at the beginning of its next one."""
     state, key = ended.state, ended.key
     clip, start = episode.draw_again(parts, motion, state, key, ended.done)
@@ -208,7 +208,7 @@ def _renew(parts: Parts, motion: Motion, ended: _Ended) -> _Fresh:
     return _Fresh(fresh, obs, begun.qpos, begun.qvel)
 
 
-def _step(parts: Parts, before: EnvState, advanced: _Advanced) -> Step:
+def _step(parts: EnvParts, before: EnvState, advanced: _Advanced) -> Step:
     """Over the batch: what the control step gives the learner, as if no episode had ended."""
     return Step(
         obs=advanced.obs,
@@ -225,12 +225,12 @@ def _step(parts: Parts, before: EnvState, advanced: _Advanced) -> Step:
     )
 
 
-def _advance_all(parts: Parts, motion: Motion, state: EnvState) -> tuple[EnvState, Step]:
+def _advance_all(parts: EnvParts, motion: Motion, state: EnvState) -> tuple[EnvState, Step]:
     advanced = jax.vmap(lambda each: _advance(parts, motion, each))(state)
     return advanced.state, _step(parts, state, advanced)
 
 
-def _after(parts: Parts, motion: Motion, state: EnvState) -> tuple[EnvState, Step, Start]:
+def _after(parts: EnvParts, motion: Motion, state: EnvState) -> tuple[EnvState, Step, Start]:
     """Over the batch: the control step of every environment, then the resets of those that ended."""
     advanced = jax.vmap(lambda each: _advance(parts, motion, each))(state)
     after, over = advanced.state, advanced.done != RUNNING
@@ -245,7 +245,7 @@ def _after(parts: Parts, motion: Motion, state: EnvState) -> tuple[EnvState, Ste
     return begun, step, Start(over, fresh.qpos, fresh.qvel)
 
 
-def _demonstrate(parts: Parts, name: str, motion: Motion, key: Array) -> Array:
+def _demonstrate(parts: EnvParts, name: str, motion: Motion, key: Array) -> Array:
     """What a reward model sees of a clip: its poses in the place of the robot's."""
     clip, time = episode.draw(parts, motion, key)
     reference, targets, phase = episode.reference_at(parts, motion, clip, time)
@@ -276,7 +276,7 @@ def make(
     privileged = disturb.term if disturb else None
     sights = {name: discriminator.VIEWS[name](scope) for name in views}
     asked = [seen.history, privileged.history if privileged else 0, *(sight.history for sight in sights.values())]
-    parts = Parts(
+    parts = EnvParts(
         scope=scope,
         episode_steps=max(1, int(np.ceil(settings.episode_length / scope.dt - 1e-6))),
         seen=seen,
@@ -308,7 +308,7 @@ def make(
     )
 
 
-def _blocks(parts: Parts) -> dict[str, Any]:
+def _blocks(parts: EnvParts) -> dict[str, Any]:
     """What actor and critic see, by block."""
     critic = {"critic" if parts.random.imperfect else "actor": parts.seen.parts}
     if parts.privileged:

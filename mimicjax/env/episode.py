@@ -24,7 +24,7 @@ STILL = 0x5354494C  # folded into an episode's random key: whether it begins in 
 TASK = 0x7461736B  # the same: what a task draws
 
 
-class Parts(NamedTuple):
+class EnvParts(NamedTuple):
     """The env's parts, put together once; static."""
 
     scope: Scope
@@ -41,14 +41,14 @@ class Parts(NamedTuple):
     task: Task | None
 
 
-def reference_at(parts: Parts, motion: Motion, clip: Array, time: Array) -> tuple[Pose, Pose, Array]:
+def reference_at(parts: EnvParts, motion: Motion, clip: Array, time: Array) -> tuple[Pose, Pose, Array]:
     """Reference at `time`, at the coming target steps [S,...], and the phase."""
     ahead = parts.scope.dt * jnp.asarray(parts.scope.settings.observations.target_steps, jnp.float32)
     now, coming = now_and_ahead(parts.scope.robot, motion, clip, time, ahead)
     return now, coming, library.phase(clips_of(motion), clip, time)
 
 
-def past(parts: Parts, motion: Motion, clip: Array, time: Array) -> Any:
+def past(parts: EnvParts, motion: Motion, clip: Array, time: Array) -> Any:
     """The reference's poses [K-1,...] of the control steps before `time`, the oldest first; () if nobody asks."""
     if not parts.history:
         return ()
@@ -66,7 +66,7 @@ def without_oldest(history: Any) -> Any:
     return jax.tree.map(lambda rows: rows[1:], history)
 
 
-def objects_in(parts: Parts, qpos: Array, qvel: Array) -> dict[str, ObjectState]:
+def objects_in(parts: EnvParts, qpos: Array, qvel: Array) -> dict[str, ObjectState]:
     """Free and fixed objects of the scene, by name; MuJoCo has a free body's angular velocity in its own frame."""
     states = {}
     for name, item in parts.scope.layout.objects.items():
@@ -78,7 +78,7 @@ def objects_in(parts: Parts, qpos: Array, qvel: Array) -> dict[str, ObjectState]
     return states
 
 
-def observe(parts: Parts, view: View, noise: Any, key: Array) -> dict[str, Array]:
+def observe(parts: EnvParts, view: View, noise: Any, key: Array) -> dict[str, Array]:
     """Observation blocks: what the actor makes of the view through the robot's sensors; where these are not perfect, what
     the critic sees instead; and what the critic alone sees."""
     seen, measured = parts.seen.see(view), parts.random.measured(noise, view.pose)
@@ -93,17 +93,17 @@ def observe(parts: Parts, view: View, noise: Any, key: Array) -> dict[str, Array
     return blocks
 
 
-def draw(parts: Parts, motion: Motion, key: Array) -> tuple[Array, Array]:
+def draw(parts: EnvParts, motion: Motion, key: Array) -> tuple[Array, Array]:
     """Clip and start (s) of an episode."""
     return _from_uniform(parts, motion, jax.random.uniform(key, (2,)))
 
 
-def _from_uniform(parts: Parts, motion: Motion, numbers: Array) -> tuple[Array, Array]:
+def _from_uniform(parts: EnvParts, motion: Motion, numbers: Array) -> tuple[Array, Array]:
     clip, start = library.from_uniform(clips_of(motion), numbers)
     return clip, start if parts.scope.settings.random_start else jnp.zeros_like(start)
 
 
-def draw_again(parts: Parts, motion: Motion, state: EnvState, key: Array, done: Array) -> tuple[Array, Array]:
+def draw_again(parts: EnvParts, motion: Motion, state: EnvState, key: Array, done: Array) -> tuple[Array, Array]:
     """Clip and start of the episode after one that ended as `done` says.
 
     Starts that fail soon give few samples, the fewer the better the others go, and so are never learned: they are tried
@@ -125,7 +125,7 @@ class Beginning(NamedTuple):
     history: Any  # of the state
 
 
-def begin(parts: Parts, motion: Motion, clip: Array, start: Array, key: Array) -> Beginning:
+def begin(parts: EnvParts, motion: Motion, clip: Array, start: Array, key: Array) -> Beginning:
     """Physics, noise and what terms see at the begin of an episode."""
     scope, task = parts.scope, parts.task
     reference, targets, phase = reference_at(parts, motion, clip, start)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from mimicjax import statistics
 from mimicjax.config.settings import LearnSettings
 from mimicjax.learn import acting, gaussian, minibatch, networks, normalizers, optimizers, parallel, returns
-from mimicjax.learn.minibatch import Fit
+from mimicjax.learn.minibatch import Fitted
 from mimicjax.learn.sockets import Agent, Algorithm, Minibatch, Policy, Spec
 from mimicjax.statistics import Statistics
 from mimicjax.types import Array, Rollout
@@ -92,7 +92,7 @@ def update_critic(
         errors = (samples.target[rows] - estimate) ** 2
         return parallel.share(errors, None, axis), {"Critic_Loss": statistics.mean(errors)}
 
-    start = Fit(agent.critic, agent.critic_opt)
+    start = Fitted(agent.critic, agent.critic_opt)
     fitted, stats = minibatch.fit(key, objective, start, settings.critic, len(samples.target), envs, axis)
     return agent._replace(critic=fitted.params, critic_opt=fitted.opt), stats
 
@@ -110,7 +110,7 @@ def update_actor(
         stats = {name: stat for _, part in parts for name, stat in part.items()}
         return loss, {"Actor_Loss": statistics.share(loss, axis), **stats}
 
-    start = Fit(agent.actor, agent.actor_opt)
+    start = Fitted(agent.actor, agent.actor_opt)
     fitted, stats = minibatch.fit(key, objective, start, settings.actor, len(samples.target), envs, axis)
     opt = fitted.opt
     if settings.target_kl > 0 and stats:

@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec
 from mimicjax.config.settings import LearnSettings
 from mimicjax.errors import UserError
 from mimicjax.learn import losses, minibatch, networks, optimizers, replay
-from mimicjax.learn.minibatch import Fit
+from mimicjax.learn.minibatch import Fitted
 from mimicjax.statistics import Statistics
 from mimicjax.types import Array, Rollout
 
@@ -105,6 +105,6 @@ def update(
         )  # fmt: skip
 
     fitted, stats = minibatch.fit(
-        fit_key, objective, Fit(state.params, state.opt), settings.optimizer, len(samples), disc.envs, axis
+        fit_key, objective, Fitted(state.params, state.opt), settings.optimizer, len(samples), disc.envs, axis
     )
     return state._replace(params=fitted.params, opt=fitted.opt, past=past), stats

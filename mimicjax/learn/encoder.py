@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec
 from mimicjax import statistics
 from mimicjax.config.settings import LearnSettings
 from mimicjax.learn import minibatch, networks, normalizers, optimizers, parallel
-from mimicjax.learn.minibatch import Fit
+from mimicjax.learn.minibatch import Fitted
 from mimicjax.learn.sockets import RewardModel, RewardModelMaker
 from mimicjax.statistics import Statistics
 from mimicjax.types import Array, Rollout
@@ -52,7 +52,7 @@ def _make(settings: LearnSettings, size: int, envs: int, devices: int) -> Reward
             errors = -likeness(params, state.norm, windows[rows], z[rows])
             return parallel.share(errors, counts[rows], axis), {"Enc_Loss": statistics.mean(errors, counts[rows])}
 
-        start = Fit(state.params, state.opt)
+        start = Fitted(state.params, state.opt)
         fitted, stats = minibatch.fit(key, objective, start, settings.enc.optimizer, len(windows), envs, axis)
         return EncoderState(fitted.params, fitted.opt, normalizers.update(state.norm, windows, active, axis)), stats
 

@@ -39,7 +39,7 @@ def indices(key: jax.Array, samples: int, envs: int, settings: OptimizerSettings
     return orders.reshape(-1)[: steps * batch].reshape(steps, batch)
 
 
-class Fit(NamedTuple):
+class Fitted(NamedTuple):
     """Parameters with the state of their optimiser."""
 
     params: Any
@@ -52,9 +52,9 @@ Objective = Callable[[Any, jax.Array, jax.Array], tuple[jax.Array, Statistics]]
 
 
 def fit(
-    key: jax.Array, objective: Objective, start: Fit, settings: OptimizerSettings, samples: int, envs: int,
+    key: jax.Array, objective: Objective, start: Fitted, settings: OptimizerSettings, samples: int, envs: int,
     axis: str | None,
-) -> tuple[Fit, Statistics]:  # fmt: skip
+) -> tuple[Fitted, Statistics]:  # fmt: skip
     """The gradient steps of an iteration over this device's `samples` samples of `envs` environments.
 
     Shares of all devices add up, so every device takes the same step. Statistics of all steps are merged, those of this
@@ -68,11 +68,11 @@ def fit(
         return start, {}
     optimizer = optimizers.make(settings)
 
-    def step(carry: Fit, rows_and_key: tuple[jax.Array, jax.Array]) -> tuple[Fit, Statistics]:
+    def step(carry: Fitted, rows_and_key: tuple[jax.Array, jax.Array]) -> tuple[Fitted, Statistics]:
         rows, key = rows_and_key
         (_, stats), grads = jax.value_and_grad(objective, has_aux=True)(carry.params, rows, key)
         changes, opt = optimizer.update(parallel.total(grads, axis), carry.opt, carry.params)
-        return Fit(optax.apply_updates(carry.params, changes), opt), stats
+        return Fitted(optax.apply_updates(carry.params, changes), opt), stats
 
     end, stats = jax.lax.scan(step, start, (order, jax.random.split(step_key, len(order))))
     return end, statistics.along(stats)

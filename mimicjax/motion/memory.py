@@ -14,18 +14,18 @@ SHARE = 4  # a quarter of the memory: the rest is for clips while the table is c
 UNKNOWN = 4 << 30  # bytes of memory where nothing tells
 
 
-class Plan(NamedTuple):
+class TablePlan(NamedTuple):
     """A table that fits."""
 
     rows_per_step: int  # rows per control step; 0: not even the coarsest fits
     bytes: int  # that it takes; of the coarsest where it does not fit
 
 
-def plan(robot: Robot, clips: Clips, control_dt: float, budget: int) -> Plan:
+def plan(robot: Robot, clips: Clips, control_dt: float, budget: int) -> TablePlan:
     """The finest table that fits `budget` bytes; nothing is allocated."""
     sizes = {rows: table.size(robot, clips, control_dt, rows) for rows in ROWS_PER_STEP}
     fitting = [rows for rows in ROWS_PER_STEP if sizes[rows] <= budget]
-    return Plan(fitting[0], sizes[fitting[0]]) if fitting else Plan(0, sizes[ROWS_PER_STEP[-1]])
+    return TablePlan(fitting[0], sizes[fitting[0]]) if fitting else TablePlan(0, sizes[ROWS_PER_STEP[-1]])
 
 
 def budget(devices: Sequence[Device]) -> int:
@@ -47,7 +47,7 @@ def _system() -> int:
         return UNKNOWN
 
 
-def note(planned: Plan, limit: int) -> str:
+def note(planned: TablePlan, limit: int) -> str:
     """What was chosen, for the user. limit: bytes, the budget."""
     rows, takes, most = planned.rows_per_step, _text(planned.bytes), _text(limit)
     if not rows:

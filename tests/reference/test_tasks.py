@@ -24,7 +24,7 @@ def view(simulated, reference) -> View:
 def test_location(g1, view, golden):
     task = location.make(g1, EnvSettings(), DT)
     before = view.pose.root_pos[:2] - jnp.asarray([0.02, -0.01])
-    view = view._replace(task=location.State(jnp.asarray([2.0, -1.0]), jnp.float32(1), before))
+    view = view._replace(task=location.LocationState(jnp.asarray([2.0, -1.0]), jnp.float32(1), before))
     golden(task.observation.see(view), (1.031982, -1.717862), rtol=2e-4)
     golden(task.reward(view), 0.375878, rtol=2e-4)
 
@@ -32,7 +32,7 @@ def test_location(g1, view, golden):
 def test_steering(g1, view, golden):
     task = steering.make(g1, EnvSettings(), DT)
     before = view.pose.root_pos[:2] - jnp.asarray([0.02, -0.01])
-    state = steering.State(
+    state = steering.SteeringState(
         jnp.asarray([0.6, -0.8]), jnp.float32(1.5), jnp.asarray([0.8, 0.6]), jnp.float32(1), before, view.pose.root_pos
     )
     view = view._replace(task=state)
@@ -43,8 +43,10 @@ def test_steering(g1, view, golden):
 def test_a_target_that_is_reached_earns_all(g1, view):
     task = location.make(g1, EnvSettings(), DT)
     root = view.pose.root_pos[:2]
-    there = view._replace(task=location.State(root + 0.5, jnp.float32(1), root))  # 0.5 m^2 is not below the threshold
-    here = view._replace(task=location.State(root + 0.4, jnp.float32(1), root))
+    there = view._replace(
+        task=location.LocationState(root + 0.5, jnp.float32(1), root)
+    )  # 0.5 m^2 is not below the threshold
+    here = view._replace(task=location.LocationState(root + 0.4, jnp.float32(1), root))
     assert float(task.reward(here)) == pytest.approx(0.5 * np.exp(-0.5 * 0.32) + 0.5, rel=1e-4)
     assert float(task.reward(there)) < 0.5 * np.exp(-0.25) + 0.11
 

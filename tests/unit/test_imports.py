@@ -123,3 +123,13 @@ def test_the_rule(module: str, imported: str, fine: bool):
 )
 def test_every_kind_of_import_is_seen(code: str, names: list[str]):
     assert [name for _, name in imports_of(ast.parse(code), "mimicjax.env.env", package=False)] == names
+
+
+def test_no_two_classes_share_a_name():
+    names = [
+        node.name
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []

@@ -90,7 +90,7 @@ def test_fit_merges_statistics_and_may_do_nothing():
         return jnp.mean(squares), {"Loss": statistics.mean(squares), "Worst": statistics.largest(squares)}
 
     settings = OptimizerSettings(learning_rate=1e-9, epochs=2, batch_size=2.0)
-    start = minibatch.Fit(jnp.float32(0), optimizers.make(settings).init(jnp.float32(0)))
+    start = minibatch.Fitted(jnp.float32(0), optimizers.make(settings).init(jnp.float32(0)))
     fitted, stats = minibatch.fit(KEY, objective, start, settings, samples=4, envs=2, axis=None)
     assert statistics.values(stats) == pytest.approx({"Loss": (1 + 4 + 9 + 16) / 4, "Worst": 16.0})
     assert float(stats["Loss"].count) == 8  # two epochs

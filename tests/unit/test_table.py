@@ -235,16 +235,16 @@ def test_hours_of_motion_fit(g1, clips, fps):
 def test_plans_are_the_finest_that_fit(g1, clips):
     made = table.tabulate(g1, clips, DT, 2)
     whole = sum(leaf.nbytes for leaf in jax.tree.leaves(made.rows))
-    assert memory.plan(g1, clips, DT, whole) == memory.Plan(2, whole)
+    assert memory.plan(g1, clips, DT, whole) == memory.TablePlan(2, whole)
     half = memory.plan(g1, clips, DT, whole - 1)
-    assert half == memory.Plan(1, whole * 62 // 122)
-    assert memory.plan(g1, clips, DT, half.bytes - 1) == memory.Plan(0, half.bytes)
+    assert half == memory.TablePlan(1, whole * 62 // 122)
+    assert memory.plan(g1, clips, DT, half.bytes - 1) == memory.TablePlan(0, half.bytes)
     assert (
         memory.note(half, whole - 1)
         == "reference table: 1 row per control step, 0.0551 MB; more would take over 0.108 MB"
     )
-    assert memory.note(memory.Plan(2, 12_300_000), 0) == "reference table: 2 rows per control step, 12.3 MB"
-    assert memory.note(memory.Plan(0, int(8.1 * GB)), int(2 * GB)).startswith(
+    assert memory.note(memory.TablePlan(2, 12_300_000), 0) == "reference table: 2 rows per control step, 12.3 MB"
+    assert memory.note(memory.TablePlan(0, int(8.1 * GB)), int(2 * GB)).startswith(
         "no reference table: it would take 8.1 GB"
     )
 

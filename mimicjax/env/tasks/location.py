@@ -16,7 +16,7 @@ from mimicjax.robot import symmetry
 from mimicjax.types import Array, Robot
 
 
-class State(NamedTuple):
+class LocationState(NamedTuple):
     """What the task remembers."""
 
     target: Array  # [2] m, world
@@ -34,15 +34,15 @@ def make(robot: Robot, settings: EnvSettings, dt: float) -> Task:
         angle, distance = 2.0 * jnp.pi * turn, s.tar_dist_min + (s.tar_dist_max - s.tar_dist_min) * far
         return root + distance * jnp.stack([jnp.cos(angle), jnp.sin(angle)]), drawn(s.tar_change_time, time)
 
-    def init(key: Array, view: View) -> State:
+    def init(key: Array, view: View) -> LocationState:
         root = view.pose.root_pos[:2]
-        return State(*draw(key, root), root)
+        return LocationState(*draw(key, root), root)
 
-    def update(key: Array, state: State, view: View) -> State:
+    def update(key: Array, state: LocationState, view: View) -> LocationState:
         root = view.pose.root_pos[:2]
         target, time = draw(key, root)
         over = state.left <= dt
-        return State(jnp.where(over, target, state.target), jnp.where(over, time, state.left - dt), root)
+        return LocationState(jnp.where(over, target, state.target), jnp.where(over, time, state.left - dt), root)
 
     def see(view: View) -> Array:
         gap = jnp.append(view.task.target - view.pose.root_pos[:2], 0.0)
@@ -62,7 +62,7 @@ def make(robot: Robot, settings: EnvSettings, dt: float) -> Task:
         going, facing = jnp.where(there, 1.0, going), jnp.where(there, 1.0, facing)
         return s.pos_reward_w * near + s.vel_reward_w * going + s.face_reward_w * facing
 
-    def marks(state: State) -> list[Mark]:
+    def marks(state: LocationState) -> list[Mark]:
         return [Mark(jnp.append(state.target, 0.05), None, 0.1, (0.9, 0.3, 0.1, 0.8))]
 
     part = Part("target_place", 2, lambda robot: symmetry.vectors([0], symmetry.PLACE[:2]))

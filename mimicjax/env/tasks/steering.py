@@ -16,7 +16,7 @@ from mimicjax.robot import symmetry
 from mimicjax.types import Array, Reflection, Robot
 
 
-class State(NamedTuple):
+class SteeringState(NamedTuple):
     """The command, and what the task remembers."""
 
     direction: Array  # [2] unit, world
@@ -40,13 +40,13 @@ def make(robot: Robot, settings: EnvSettings, dt: float) -> Task:
         unit = lambda a: jnp.stack([jnp.cos(a), jnp.sin(a)])  # noqa: E731
         return unit(angle), drawn(s.tar_speed, fast), unit(face), drawn(s.tar_change_time, time)
 
-    def init(key: Array, view: View) -> State:
-        return State(*draw(key), view.pose.root_pos[:2], view.pose.root_pos)
+    def init(key: Array, view: View) -> SteeringState:
+        return SteeringState(*draw(key), view.pose.root_pos[:2], view.pose.root_pos)
 
-    def update(key: Array, state: State, view: View) -> State:
+    def update(key: Array, state: SteeringState, view: View) -> SteeringState:
         over = state.left <= dt
         root = view.pose.root_pos
-        following = State(*draw(key), root[:2], root)
+        following = SteeringState(*draw(key), root[:2], root)
         same = state._replace(left=state.left - dt, before=root[:2], root=root)
         return jax.tree.map(lambda a, b: jnp.where(over, a, b), following, same)
 
@@ -64,7 +64,7 @@ def make(robot: Robot, settings: EnvSettings, dt: float) -> Task:
         facing = jnp.maximum(jnp.dot(state.face, facing_of(view.pose.root_quat)), 0.0)
         return s.reward_steering_tar_w * going + s.reward_steering_face_w * facing
 
-    def marks(state: State) -> list[Mark]:
+    def marks(state: SteeringState) -> list[Mark]:
         foot = state.root * jnp.asarray([1.0, 1.0, 0.0]) + jnp.asarray([0.0, 0.0, 0.03])
         ways = ((state.speed * state.direction, (0.9, 0.3, 0.1, 0.9)), (0.5 * state.face, (0.1, 0.5, 0.9, 0.9)))
         return [Mark(foot, foot + jnp.append(way, 0.0), 0.02, colour) for way, colour in ways]
