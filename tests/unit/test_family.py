@@ -76,7 +76,7 @@ def test_diversity_of_a_linear_policy():
         settings=learn, policy=policy, agent=agent, blocks={"actor": x}, memory=memory, distribution=distribution
     )
     penalty, stats = losses.diversity(batch)
-    others = np.stack([latent.draw(key, 4) for key in jax.random.split(batch.key, 6)]).astype(np.float64)
+    others = np.stack([latent.draw(key, 4) for key in batch.keys]).astype(np.float64)
     gap = others - np.asarray(memory.z, np.float64)
     weights = np.asarray(agent.actor["net"]["params"]["last"]["kernel"], np.float64)[3:]
     ratio = np.mean((gap @ weights) ** 2, axis=-1) / (0.25 * np.sum(gap**2, axis=-1) + 1e-5)
