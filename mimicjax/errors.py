@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+Value = TypeVar("Value")
 
 
 class UserError(Exception):
@@ -15,6 +18,13 @@ def unknown(where: str, what: str, name: object, allowed: Iterable[str]) -> User
     names = list(allowed)
     hint = nearest(str(name), names)
     return UserError(f"{where}: unknown {what} {str(name)[:60]!r}{hint}; allowed: {', '.join(names) or 'none'}")
+
+
+def pick(table: Mapping[str, Value], name: str, where: str, what: str) -> Value:
+    """The table's entry of a name. Raises UserError, which says where the name was given, if there is none."""
+    if name not in table:
+        raise unknown(where, what, name, table)
+    return table[name]
 
 
 def nearest(name: str, allowed: Iterable[str], most: int = 3) -> str:

@@ -119,10 +119,10 @@ def pose(model: mujoco.MjModel, data: mujoco.MjData, qpos: np.ndarray) -> None:
 
 def height(model: mujoco.MjModel, qpos: np.ndarray) -> float:
     """m from the ground to the robot's top, where it stands tallest in a motion [T,nq] (some of its frames are seen)."""
-    data, own, top = mujoco.MjData(model), model.geom_bodyid > 0, 0.1
+    data, moving, top = mujoco.MjData(model), model.geom_bodyid > 0, 0.1
     for row in qpos[np.unique(np.linspace(0, len(qpos) - 1, FRAMES).astype(int))]:
         pose(model, data, row)
-        top = max(top, float(np.max(data.geom_xpos[own, 2] + model.geom_rbound[own], initial=0.0)))
+        top = max(top, float(np.max(data.geom_xpos[moving, 2] + model.geom_rbound[moving], initial=0.0)))
     return top
 
 

@@ -83,8 +83,8 @@ def observe(parts: EnvParts, view: View, noise: Any, key: Array) -> dict[str, Ar
     the critic sees instead; and what the critic alone sees."""
     seen, measured = parts.seen.see(view), parts.random.measured(noise, view.pose)
     chex.assert_shape(seen, (sum(part.size for part in parts.seen.parts),))
-    own = seen if measured is view.pose else parts.seen.see(view._replace(pose=measured))
-    blocks = {"actor": parts.random.sense(noise, key, own)}
+    sensed = seen if measured is view.pose else parts.seen.see(view._replace(pose=measured))
+    blocks = {"actor": parts.random.sense(noise, key, sensed)}
     if parts.random.imperfect:
         blocks["critic"] = seen
     if parts.privileged:

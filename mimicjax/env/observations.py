@@ -11,7 +11,7 @@ import numpy as np
 
 from mimicjax import rotation
 from mimicjax.env.view import Part, Scope, Term, View, join
-from mimicjax.errors import UserError, nearest
+from mimicjax.errors import UserError, pick
 from mimicjax.robot import symmetry
 from mimicjax.types import Pose, Reflection, Robot
 
@@ -139,12 +139,8 @@ TERMS: dict[str, Callable[[Scope], Term]] = {"character": character, "phase": ph
 
 def make(scope: Scope) -> Term:
     """All configured terms as one. Raises UserError for an unknown name."""
-    for name in scope.settings.observations.terms:
-        if name not in TERMS:
-            raise UserError(
-                f"env.observations.terms: given {name!r}, allowed: {', '.join(TERMS)}{nearest(name, TERMS)}"
-            )
-    return join([TERMS[name](scope) for name in scope.settings.observations.terms])
+    names = scope.settings.observations.terms
+    return join([pick(TERMS, name, "env.observations.terms", "term")(scope) for name in names])
 
 
 def part_names(scope: Scope) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 from mimicjax import rotation
 from mimicjax.env.observations import away, turn
 from mimicjax.env.view import Scope, View, tracks_root
-from mimicjax.errors import UserError, nearest
+from mimicjax.errors import pick
 from mimicjax.types import Pose
 
 Error = Callable[[View], jax.Array]
@@ -92,10 +92,7 @@ ERRORS: dict[str, Callable[[Scope], Error]] = {
 def make(scope: Scope) -> Callable[[View], tuple[jax.Array, dict[str, jax.Array]]]:
     """The function of a view to (reward, each term's exp(-scale x error)). Raises UserError for an unknown term."""
     terms = scope.settings.rewards
-    for name in terms:
-        if name not in ERRORS:
-            raise UserError(f"env.rewards.{name}: no such term; allowed: {', '.join(ERRORS)}{nearest(name, ERRORS)}")
-    errors = {name: ERRORS[name](scope) for name in terms}
+    errors = {name: pick(ERRORS, name, "env.rewards", "term")(scope) for name in terms}
 
     def reward(view: View) -> tuple[jax.Array, dict[str, jax.Array]]:
         values = {name: jnp.exp(-term.scale * errors[name](view)) for name, term in terms.items()}

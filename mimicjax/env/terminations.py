@@ -15,7 +15,7 @@ import numpy as np
 
 from mimicjax import rotation
 from mimicjax.env.view import Scope, View, tracks_root
-from mimicjax.errors import UserError, nearest
+from mimicjax.errors import pick
 from mimicjax.robot.kinematics import ground_clearance
 from mimicjax.types import Pose
 
@@ -69,14 +69,10 @@ TERMINATIONS: dict[str, Termination] = {
 def tests(scope: Scope) -> dict[str, Failure]:
     """The configured failures by name. Raises UserError for an unknown one."""
     settings = scope.settings
-    for name in settings.terminations:
-        if name not in TERMINATIONS:
-            raise UserError(
-                f"env.terminations.{name}: no such failure; allowed: {', '.join(TERMINATIONS)}{nearest(name, TERMINATIONS)}"
-            )
+    rows = {name: pick(TERMINATIONS, name, "env.terminations", "failure") for name in settings.terminations}
     if not settings.early_termination:
         return {}
-    return {name: TERMINATIONS[name].make(scope, each.limit) for name, each in settings.terminations.items()}
+    return {name: row.make(scope, settings.terminations[name].limit) for name, row in rows.items()}
 
 
 def make(scope: Scope) -> Failure:
@@ -94,11 +90,11 @@ def reason(scope: Scope, view: View) -> str:
 
 def tracking_errors(pose: Pose, ref: Pose) -> dict[str, jax.Array]:
     """MimicKit's seven errors (m, rad, m, rad, rad/s, m/s, rad/s), root-relative positions in world axes."""
-    own, its = pose.body_pos - pose.root_pos, ref.body_pos - ref.root_pos
+    about_root, ref_about_root = pose.body_pos - pose.root_pos, ref.body_pos - ref.root_pos
     return {
         "Root_Pos_Err": jnp.linalg.norm(ref.root_pos - pose.root_pos),
         "Root_Rot_Err": rotation.angle(pose.root_quat, ref.root_quat),
-        "Body_Pos_Err": jnp.mean(jnp.linalg.norm(its - own, axis=-1)),
+        "Body_Pos_Err": jnp.mean(jnp.linalg.norm(ref_about_root - about_root, axis=-1)),
         "Body_Rot_Err": jnp.mean(rotation.angle(pose.body_quat, ref.body_quat)),
         "Dof_Vel_Err": jnp.mean(jnp.abs(ref.dof_vel - pose.dof_vel)),
         "Root_Vel_Err": jnp.mean(jnp.abs(ref.root_vel - pose.root_vel)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mimicjax.errors import UserError, nearest
+from mimicjax.errors import pick
 from mimicjax.learn import encoder, gaussian, latent, losses, reward_models
 from mimicjax.learn.sockets import Algorithm
 
@@ -26,6 +26,4 @@ ALGORITHMS = {
 
 def of(name: str) -> Algorithm:
     """The row of a name. Raises UserError for another."""
-    if name not in ALGORITHMS:
-        raise UserError(f"learn.algorithm: given {name!r}, allowed: {', '.join(ALGORITHMS)}{nearest(name, ALGORITHMS)}")
-    return ALGORITHMS[name]
+    return pick(ALGORITHMS, name, "learn.algorithm", "algorithm")

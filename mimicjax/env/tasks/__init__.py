@@ -7,7 +7,7 @@ from collections.abc import Callable
 from mimicjax.config.settings import EnvSettings
 from mimicjax.env.task import Task
 from mimicjax.env.tasks import location, steering
-from mimicjax.errors import UserError, nearest
+from mimicjax.errors import pick
 from mimicjax.types import Robot
 
 # (robot, settings, s of a control step) -> Task
@@ -17,8 +17,4 @@ TASKS: dict[str, Callable[[Robot, EnvSettings, float], Task]] = {"location": loc
 def of(robot: Robot, settings: EnvSettings, dt: float) -> Task | None:
     """The task of the settings; None for none. Raises UserError for an unknown name."""
     name = settings.task
-    if name is None:
-        return None
-    if name not in TASKS:
-        raise UserError(f"env.task: given {name!r}, allowed: {', '.join(TASKS)}{nearest(name, TASKS)}")
-    return TASKS[name](robot, settings, dt)
+    return None if name is None else pick(TASKS, name, "env.task", "task")(robot, settings, dt)

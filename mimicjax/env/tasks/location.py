@@ -58,8 +58,8 @@ def make(robot: Robot, settings: EnvSettings, dt: float) -> Task:
         going = jnp.exp(-s.vel_err_scale * jnp.maximum(s.tar_speed - speed, 0.0) ** 2)
         going = jnp.where(speed <= 0.0, 0.0, going)
         facing = jnp.maximum(jnp.dot(way, facing_of(view.pose.root_quat)), 0.0)
-        there = square < s.dist_threshold
-        going, facing = jnp.where(there, 1.0, going), jnp.where(there, 1.0, facing)
+        arrived = square < s.dist_threshold
+        going, facing = jnp.where(arrived, 1.0, going), jnp.where(arrived, 1.0, facing)
         return s.pos_reward_w * near + s.vel_reward_w * going + s.face_reward_w * facing
 
     def marks(state: LocationState) -> list[Mark]:
