@@ -6,7 +6,7 @@ import dataclasses
 from typing import Literal
 
 from mimicjax.config.key import key
-from mimicjax.config.tasks import LocationSettings, SteeringSettings
+from mimicjax.config.tasks import LocationSettings, ReachSettings, SteeringSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +95,7 @@ class EnvSettings:
     )
     task: str | None = key(None, "what the robot is asked to do beside; null for nothing", names="tasks")
     location: LocationSettings = key(LocationSettings, "")
+    reach: ReachSettings = key(ReachSettings, "")
     steering: SteeringSettings = key(SteeringSettings, "")
     disc_steps: int = key(
         10, "control steps of motion that AMP's discriminator sees (MimicKit's num_disc_obs_steps)", low=1

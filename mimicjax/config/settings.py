@@ -21,12 +21,12 @@ from mimicjax.config.learn import (
 )
 from mimicjax.config.push import DisturbSettings
 from mimicjax.config.randomize import RandomizeSettings
-from mimicjax.config.tasks import LocationSettings, SteeringSettings
+from mimicjax.config.tasks import LocationSettings, ReachSettings, SteeringSettings
 
 __all__ = [
     "ActionSettings", "DiscSettings", "DisturbSettings", "EncSettings", "EngineSettings", "EnvSettings", "KeepSettings",
     "LatentSettings", "LearnSettings", "LocationSettings", "ObservationSettings", "OptimizerSettings", "RandomizeSettings",
-    "RewardSettings", "RunSettings", "SteeringSettings", "StdSettings", "TerminationSettings",
+    "ReachSettings", "RewardSettings", "RunSettings", "SteeringSettings", "StdSettings", "TerminationSettings",
 ]  # fmt: skip
 
 

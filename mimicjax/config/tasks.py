@@ -24,6 +24,19 @@ class LocationSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class ReachSettings:
+    """Keep a hand at a target that moves about the robot."""
+
+    bodies: list[str] = key([], "bodies that may reach it; the nearest counts")
+    forward: list[float] = key([0.15, 0.45], "[low, high] m before the root, of places that the target goes to")
+    sideways: list[float] = key([-0.4, 0.4], "[low, high] m to its left")
+    height: list[float] = key([0.7, 1.2], "[low, high] m above the world's origin")
+    tar_change_time: list[float] = key([1.0, 3.0], "[low, high] s from one place to the next", low=0.01)
+    err_scale: float = key(10.0, "1/m^2, of the nearest body's squared distance", low=0.0)
+    reward_w: float = key(1.0, "weight", low=0.0)
+
+
+@dataclasses.dataclass(frozen=True)
 class SteeringSettings:
     """Go and face where one is told; MimicKit's task_steering, with its names."""
 

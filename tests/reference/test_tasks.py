@@ -7,12 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mimicjax.config.settings import EnvSettings, LocationSettings, SteeringSettings
-from mimicjax.env.tasks import location, of, steering
+from mimicjax.config.settings import EnvSettings, LocationSettings, ReachSettings, SteeringSettings
+from mimicjax.env.tasks import location, of, reach, steering
 from mimicjax.env.view import View
 from mimicjax.errors import UserError
+from mimicjax.robot import symmetry
 
 DT = 1 / 30
+HANDS = ["left_wrist_yaw_link", "right_wrist_yaw_link"]
 
 
 @pytest.fixture
@@ -51,6 +53,40 @@ def test_a_target_that_is_reached_earns_all(g1, view):
     assert float(task.reward(there)) < 0.5 * np.exp(-0.25) + 0.11
 
 
+def test_reach(g1, view):
+    """Twenty centimetres from the right hand, and farther from the left, earns exp(-10 x 0.04)."""
+    task = reach.make(g1, EnvSettings(reach=ReachSettings(bodies=HANDS)), DT)
+    hand = view.pose.body_pos[g1.body_names.index(HANDS[1])]
+    away = hand - view.pose.body_pos[g1.body_names.index(HANDS[0])]
+    target = hand + 0.2 * away / jnp.linalg.norm(away)
+    state = reach.ReachState(target, jnp.asarray([0.0, 0.3, -0.1]), jnp.float32(1))
+    view = view._replace(task=state)
+    assert float(task.reward(view)) == pytest.approx(np.exp(-0.4), rel=1e-4)
+    w, x, y, z = np.asarray(view.pose.root_quat)
+    heading = np.arctan2(2 * (x * y + w * z), 1 - 2 * (y * y + z * z))  # of the root's x axis
+    back = np.asarray([[np.cos(heading), np.sin(heading), 0], [-np.sin(heading), np.cos(heading), 0], [0, 0, 1]])
+    want = [back @ np.asarray(target - view.pose.root_pos), back @ np.asarray(state.velocity)]
+    np.testing.assert_allclose(task.observation.see(view), np.concatenate(want), atol=1e-5)
+    mirrors = [part.mirror(g1) for part in task.observation.parts]
+    np.testing.assert_array_equal(symmetry.join(mirrors).sign, [1, -1, 1, 1, -1, 1])
+
+
+def test_what_is_to_be_reached_goes_evenly_from_place_to_place(g1, view):
+    """Legs of 0.1 to 0.2 s, each straight, from where the one before ended; goals lie in their box about the root."""
+    settings = ReachSettings(bodies=HANDS, tar_change_time=[0.1, 0.2], height=[0.7, 0.9])
+    task = reach.make(g1, EnvSettings(reach=settings), DT)
+    keys = jax.random.split(jax.random.key(1), 80)
+    first = task.init(keys[0], view)
+    states = jax.jit(lambda: jax.lax.scan(lambda s, k: (task.update(k, s, view),) * 2, first, keys)[1])()
+    places, velocities = np.asarray(states.target), np.asarray(states.velocity)
+    np.testing.assert_allclose(np.diff(places, axis=0), velocities[:-1] * DT, atol=1e-5)
+    turns = np.flatnonzero(np.any(np.diff(velocities, axis=0) != 0, axis=1))
+    assert set(np.diff(turns)) <= {3, 4, 5, 6} and len(set(np.diff(turns))) > 1
+    assert places[:, 2].min() > 0.7 - 0.05 and places[:, 2].max() < 0.9 + 0.05  # a leg overshoots by less than a step
+    far = np.linalg.norm(places[:, :2] - np.asarray(view.pose.root_pos[:2]), axis=1)
+    assert far.max() < np.hypot(0.45, 0.4) + 0.1
+
+
 @pytest.mark.parametrize("name", ["location", "steering"])
 def test_commands_change_when_their_time_is_up(g1, view, name):
     """Times between changes lie in their range, and targets and speeds in theirs, over many draws."""
@@ -81,7 +117,14 @@ def test_commands_change_when_their_time_is_up(g1, view, name):
 
 
 def test_mistakes_are_one_line(g1):
-    with pytest.raises(UserError, match="env.task: given 'stearing'.*did you mean steering"):
+    with pytest.raises(UserError, match="env.task: unknown task 'stearing'.*did you mean steering"):
         of(g1, EnvSettings(task="stearing"), DT)
     with pytest.raises(UserError, match="env.location.tar_change_time: given .*low not above high"):
         of(g1, EnvSettings(task="location", location=LocationSettings(tar_change_time=[2.0, 1.0])), DT)
+    with pytest.raises(UserError, match="env.reach.bodies: given \\[\\]"):
+        of(g1, EnvSettings(task="reach"), DT)
+    with pytest.raises(UserError, match="env.reach.bodies: unknown body of robot g1 'left_hand'"):
+        of(g1, EnvSettings(task="reach", reach=ReachSettings(bodies=["left_hand"])), DT)
+    one = reach.make(g1, EnvSettings(reach=ReachSettings(bodies=HANDS[:1])), DT)
+    with pytest.raises(UserError, match="left_wrist_yaw_link is among the env.reach.bodies"):
+        one.observation.parts[0].mirror(g1)

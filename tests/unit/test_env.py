@@ -198,8 +198,14 @@ def test_actions_lead_the_reference_by_a_step(g1, clips):
 
 
 UNKNOWN = [
-    (EnvSettings(rewards={"key_poss": RewardSettings(1.0)}), r"env\.rewards: unknown term .key_poss.*did you mean key_pos"),
-    (EnvSettings(terminations={"falls": TerminationSettings()}), r"env\.terminations: unknown failure .falls.*did you mean fall"),
+    (
+        EnvSettings(rewards={"key_poss": RewardSettings(1.0)}),
+        r"env\.rewards: unknown term .key_poss.*did you mean key_pos",
+    ),
+    (
+        EnvSettings(terminations={"falls": TerminationSettings()}),
+        r"env\.terminations: unknown failure .falls.*did you mean fall",
+    ),
     (EnvSettings(observations=ObservationSettings(terms=["targets"])), r"observations\.terms.*did you mean target"),
 ]
 

@@ -6,12 +6,16 @@ from collections.abc import Callable
 
 from mimicjax.config.settings import EnvSettings
 from mimicjax.env.task import Task
-from mimicjax.env.tasks import location, steering
+from mimicjax.env.tasks import location, reach, steering
 from mimicjax.errors import pick
 from mimicjax.types import Robot
 
 # (robot, settings, s of a control step) -> Task
-TASKS: dict[str, Callable[[Robot, EnvSettings, float], Task]] = {"location": location.make, "steering": steering.make}
+TASKS: dict[str, Callable[[Robot, EnvSettings, float], Task]] = {
+    "location": location.make,
+    "reach": reach.make,
+    "steering": steering.make,
+}
 
 
 def of(robot: Robot, settings: EnvSettings, dt: float) -> Task | None:
