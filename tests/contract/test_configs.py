@@ -73,7 +73,7 @@ def prepared(name: str, folder: Path) -> World:
     smp = dataclasses.replace(settings.learn.smp, hidden=[8], prior=str(folder))
     learn = dataclasses.replace(settings.learn, smp=smp)
     world = world._replace(settings=dataclasses.replace(settings, learn=learn))
-    priors.write(folder, build.sizes(world).views[score.VIEW], smp, **build.prior_facts(world))
+    priors.write(folder, build.sizes(world).views[score.VIEW], smp, build.prior_facts(world))
     return world
 
 

@@ -113,11 +113,11 @@ def test_noise_belongs_to_a_window():
 
 
 def test_a_prior_is_saved_whole(tmp_path):
-    written = priors.write(tmp_path / "p", SIZE, SmpSettings(hidden=[4], prior=str(tmp_path / "p")), robot="g1")
+    written = priors.write(tmp_path / "p", SIZE, SmpSettings(hidden=[4], prior=str(tmp_path / "p")), {"robot": "g1"})
     prior = prior_files.load(tmp_path / "p")
     assert prior.params["params"]["Dense_0"]["kernel"].shape == (SIZE + diffusion.CLOCK, 4)
     assert prior_files.read_facts(tmp_path / "p")["robot"] == "g1"
-    priors.write(tmp_path / "p", SIZE, written, robot="humanoid")  # in the place of the other
+    priors.write(tmp_path / "p", SIZE, written, {"robot": "humanoid"})  # in the place of the other
     assert prior_files.read_facts(tmp_path / "p")["robot"] == "humanoid"
     assert [path.name for path in tmp_path.iterdir()] == ["p"]
 
@@ -128,7 +128,7 @@ def test_mistakes_are_one_line(tmp_path):
         make()
     with pytest.raises(UserError, match="there is no prior in '.*nowhere'"):
         make(prior=str(tmp_path / "nowhere"))
-    priors.write(tmp_path / "p", SIZE + 1, SmpSettings(hidden=[4], timesteps=10), robot="g1")
+    priors.write(tmp_path / "p", SIZE + 1, SmpSettings(hidden=[4], timesteps=10), {"robot": "g1"})
     with pytest.raises(UserError, match="was trained with hidden \\[4\\], this run has \\[\\]"):
         make(prior=str(tmp_path / "p"))
     with pytest.raises(UserError, match="was trained with size 4, this run has 3"):
