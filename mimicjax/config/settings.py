@@ -18,6 +18,7 @@ from mimicjax.config.learn import (
     LearnSettings,
     OptimizerSettings,
     SkillSettings,
+    SmpSettings,
     StdSettings,
 )
 from mimicjax.config.push import DisturbSettings
@@ -27,7 +28,8 @@ from mimicjax.config.tasks import LocationSettings, ReachSettings, SteeringSetti
 __all__ = [
     "ActionSettings", "DiscSettings", "DisturbSettings", "EncSettings", "EngineSettings", "EnvSettings", "KeepSettings",
     "LatentSettings", "LearnSettings", "LocationSettings", "ObservationSettings", "OptimizerSettings", "RandomizeSettings",
-    "ReachSettings", "RewardSettings", "RunSettings", "SkillSettings", "SteeringSettings", "StdSettings", "TerminationSettings",
+    "ReachSettings", "RewardSettings", "RunSettings", "SkillSettings", "SmpSettings", "SteeringSettings", "StdSettings",
+    "TerminationSettings",
 ]  # fmt: skip
 
 

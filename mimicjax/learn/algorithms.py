@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mimicjax.errors import pick
-from mimicjax.learn import encoder, gaussian, latent, losses, reward_models, skill
+from mimicjax.learn import encoder, gaussian, latent, losses, reward_models, score, skill
 from mimicjax.learn.sockets import Algorithm
 
 PENALTIES = (losses.action_bound, losses.action_reg, losses.entropy_bonus)  # each by its weight in the settings
@@ -23,6 +23,7 @@ ALGORITHMS = {
     "HRL": Algorithm(skill.make, losses.ppo, PENALTIES, (skill.FROZEN_STYLE,)),
     # adversarial differential discriminators, Zhang et al. 2025
     "ADD": Algorithm(gaussian.make, losses.ppo, PENALTIES, (reward_models.ADD,)),
+    "SMP": Algorithm(gaussian.make, losses.ppo, PENALTIES, (score.SMP,)),  # score-matching motion priors, MimicKit
 }
 
 
