@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from mimicjax.env.env import Env
 from mimicjax.env.task import Task
 from mimicjax.env.view import Scope
 from mimicjax.errors import UserError
-from mimicjax.evaluation import episodes
+from mimicjax.evaluation import episodes, skill
 from mimicjax.evaluation.episodes import Player
 from mimicjax.evaluation.restored import Restored, settings_of
 from mimicjax.learn import actor_critic, algorithms, prior_files, score
@@ -48,6 +48,7 @@ def world(settings: RunSettings, furnish: Sequence[Furnish] = (), clips: tuple[C
     furnish: adds objects to the scene beside those of the task, as `scene.build` takes it. clips: instead of those of
     `settings.motion`.
     """
+    settings = skill.resolve(settings)
     robot = load_robot(settings.robot)
     clips = clips or load_motions(settings.motion, robot)
     cores = tuple(jax.devices())
@@ -271,11 +272,26 @@ def _memory(parts: Parts) -> str:
     return f"memory: {each} per environment, {whole:.0f} MiB on a device"
 
 
-def training(of: World) -> Training:
-    """Everything the training loop needs; nothing is compiled yet."""
+def _beginning(of: World, whole: Parts, resume: bool) -> Callable[[], TrainState]:
+    """What makes the first state, with the skill policy's numbers if it drives one."""
+    if resume or of.settings.learn.algorithm != skill.DRIVER:
+        return lambda: first_state(of, whole)
+    key = jax.random.key(0)
+    agent = jax.eval_shape(lambda key: first_agent(of, key), key)
+    numbers = skill.read(of, agent.frozen, jax.eval_shape(whole.reward_models[0].init, key), facts(of))
+    return lambda: skill.put(first_state(of, whole), *numbers)
+
+
+def training(of: World, resume: bool = False) -> Training:
+    """Everything the training loop needs; nothing is compiled yet.
+
+    resume: what the run begins with is read from its own checkpoint, so that the run of a skill policy may be gone.
+    Raises UserError for a skill policy that does not fit.
+    """
     settings, whole = of.settings, parts(of)
     chunk, place = devices.compiled(whole, of.devices)
     count = settings.keep.test_episodes
+    first = _beginning(of, whole, resume)
     run = episodes.make(Player(of.test_env, engine(of, count), whole.policy))
 
     def test(agent: Agent, motion: Motion, key: jax.Array) -> Episodes:
@@ -286,7 +302,7 @@ def training(of: World) -> Training:
     return Training(
         settings=settings,
         chunk=chunk,
-        first=lambda: first_state(of, whole),
+        first=first,
         place=place,
         test=lambda agent, key: compiled_test(agent, of.motion, key),
         motion=of.motion,

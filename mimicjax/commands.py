@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mimicjax.evaluation.restored import Restored
 
 WIDE = 300  # columns
-SHORT = {"engine": "engine.name"}  # flags that stand for a longer key
+SHORT = {"engine": "engine.name", "skill": "learn.skill.run"}  # flags that stand for a longer key
 
 
 class Parser(argparse.ArgumentParser):

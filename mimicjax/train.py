@@ -19,9 +19,10 @@ def parse(argv: Sequence[str]) -> tuple[RunSettings, Path, bool]:
     """(settings, run folder, whether to resume) of a command line. Raises UserError."""
     parser = argparse.ArgumentParser(
         prog="python -m mimicjax.train", description="Train a controller that imitates motion clips.",
-        usage="%(prog)s [--config CONFIG] [--out DIR] [--resume [DIR]] [--KEY VALUE ...]",
+        usage="%(prog)s [--config CONFIG] [--out DIR] [--resume [DIR]] [--skill RUN] [--KEY VALUE ...]",
         allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"configs: {config.listing()}\n--engine stands for --engine.name, and - for _ in flags.",
+        epilog=f"configs: {config.listing()}\n--engine stands for --engine.name, "
+        "--skill for --learn.skill.run, and - for _ in flags.",
     )  # fmt: skip
     parser.add_argument("--out", metavar="DIR", help="run folder (runs/<config>)")
     parser.add_argument(
@@ -79,7 +80,7 @@ def run(argv: Sequence[str]) -> int:
     commands.fit_threads(settings.engine.name)
     loop.check_folder(out, resume)
     world = build.world(settings)
-    training = build.training(world)
+    training = build.training(world, resume)
     if not resume:
         loop.write_config(world.settings, out)
     done = loop.train(training, out, resume)

@@ -60,6 +60,15 @@ class LatentSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class SkillSettings:
+    """The skill policy that a task policy drives; a run with `run` takes the sizes from there."""
+
+    run: str = key("", "HRL: run folder of the ASE policy to drive; also --skill RUN")
+    hidden: list[int] = key([1024, 512], "hidden layers of its actor; taken from its run")
+    sees: int = key(0, "numbers that it sees; taken from its run", low=0)
+
+
+@dataclasses.dataclass(frozen=True)
 class EncSettings:
     """ASE's encoder."""
 
@@ -124,6 +133,7 @@ class LearnSettings:
     enc_reward_weight: float = key(0.0, "ASE: weight of the encoder's reward", low=0.0)
     enc: EncSettings = key(EncSettings, "")
     latent: LatentSettings = key(LatentSettings, "")
+    skill: SkillSettings = key(SkillSettings, "")
     diversity_weight: float = key(0.01, "ASE: weight of the penalty on latents that act alike", low=0.0)
     diversity_tar: float = key(1.0, "ASE: squared difference of means aimed at, by the latents' distance", low=0.0)
     smp_reward_weight: float = key(0.0, "SMP: weight of the prior's reward", low=0.0)

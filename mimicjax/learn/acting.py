@@ -17,6 +17,7 @@ class Decision(NamedTuple):
     """What a policy does in B environments."""
 
     action: Array  # [B,A] normalised
+    command: Array  # [B,D] normalised, what the environment is told: the action, if nothing lies between
     log_prob: Array  # [B] of the action
     sampled: Array  # [B] bool, sampled, else the mode
 
@@ -37,7 +38,8 @@ def act(policy: Policy, agent: Agent, obs: Blocks, memory: Any, keys: Array, exp
 
     noise, sampled = jax.vmap(lambda key: _draw(key, mean.shape[-1], explore))(keys)
     action = jnp.where(sampled[:, None], mean + jnp.exp(log_std) * noise, mean)
-    return Decision(action, gaussian.log_prob(distribution, action), sampled)
+    command = policy.command(agent, obs, action)
+    return Decision(action, command, gaussian.log_prob(distribution, action), sampled)
 
 
 def _draw(key: Array, actions: int, explore: Array) -> tuple[Array, Array]:
@@ -51,8 +53,9 @@ def _draw(key: Array, actions: int, explore: Array) -> tuple[Array, Array]:
 
 
 def mode(policy: Policy, agent: Agent, obs: Blocks, memory: Any) -> Array:
-    """The policy's mean action [...,A], normalised."""
-    return policy.distribution(agent, prepare(agent, obs), memory, jnp.float32(0)).mean
+    """What the environment is told [...,D], normalised, when the policy takes its mean action."""
+    action = policy.distribution(agent, prepare(agent, obs), memory, jnp.float32(0)).mean
+    return policy.command(agent, obs, action)
 
 
 def value(policy: Policy, agent: Agent, obs: Blocks, memory: Any) -> Array:

@@ -41,6 +41,7 @@ def init(key: Array, settings: LearnSettings, spec: Spec, policy: Policy) -> Age
         critic_opt=optimizers.make(settings.critic).init(critic),
         norm={name: normalizers.moments(size) for name, size in spec.blocks.items()},
         progress=jnp.float32(0),
+        frozen=policy.frozen(),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mimicjax.errors import pick
-from mimicjax.learn import encoder, gaussian, latent, losses, reward_models, score
+from mimicjax.learn import encoder, gaussian, latent, losses, reward_models, score, skill
 from mimicjax.learn.sockets import Algorithm
 
 PENALTIES = (losses.action_bound, losses.action_reg, losses.entropy_bonus)  # each by its weight in the settings
@@ -19,6 +19,8 @@ ALGORITHMS = {
     ),  # adversarial motion priors, Peng et al. 2021
     # adversarial skill embeddings, Peng et al. 2022
     "ASE": Algorithm(latent.make, losses.ppo, (*PENALTIES, losses.diversity), (reward_models.AMP, encoder.ENCODER)),
+    # a task policy that drives a frozen ASE policy, same paper
+    "HRL": Algorithm(skill.make, losses.ppo, PENALTIES, (skill.FROZEN_STYLE,)),
     # adversarial differential discriminators, Zhang et al. 2025
     "ADD": Algorithm(gaussian.make, losses.ppo, PENALTIES, (reward_models.ADD,)),
     "SMP": Algorithm(gaussian.make, losses.ppo, PENALTIES, (score.SMP,)),  # score-matching motion priors, MimicKit

@@ -45,6 +45,7 @@ class Agent(NamedTuple):
     critic_opt: Any
     norm: dict[str, Moments]  # block -> moments of all its samples so far
     progress: Array  # [] float32 in [0, 1], how far the standard deviation is annealed
+    frozen: Any = ()  # what the policy acts with that training leaves as it is, such as a skill policy
 
 
 class Gaussian(NamedTuple):
@@ -67,6 +68,9 @@ class Policy(NamedTuple):
     # (agent, prepared blocks [...], memory [...], pushed [...]: 1 where the environment may be pushed) -> [...,A]
     distribution: Callable[[Agent, Blocks, Any, Array], Gaussian]
     value: Callable[[Agent, Blocks, Any], Array]  # (agent, prepared blocks [...], memory [...]) -> [...]
+    frozen: Callable[[], Any] = tuple  # () -> what Agent.frozen looks like, before its numbers are read
+    # (agent, blocks as the environment gives them [...], action [...,A]) -> what the environment is told [...,D]
+    command: Callable[[Agent, Blocks, Array], Array] = lambda agent, obs, action: action
 
 
 class Minibatch(NamedTuple):

@@ -104,6 +104,14 @@ def read_facts(folder: str | Path, step: int | None = None) -> dict[str, Any]:
     return saved
 
 
+def shapes(folder: str | Path, step: int | None = None) -> dict[str, list[int]]:
+    """Shape of every leaf of a checkpoint, by its name such as 'agent.norm.actor.mean'; UserError as restore."""
+    path = files.find(Path(folder), step)
+    saved = _read_facts(path)
+    _check_facts(path, saved, {})
+    return {name: leaf["shape"] for name, leaf in saved["leaves"].items()}
+
+
 def check_format(folder: str | Path) -> None:
     """Raises UserError if the latest checkpoint, if there is one, is of a format that this version does not read."""
     if latest(folder) is not None:

@@ -69,7 +69,7 @@ def collect(
     def advance(actors: Actors, _: None):
         keys = jax.vmap(lambda key: jax.random.split(key, 3))(actors.env.key)
         decision = acting.act(policy, agent, actors.obs, actors.memory, keys[:, 1], explore, pushed)
-        state, step = control_step(env, engine, motion, actors.env._replace(key=keys[:, 0]), decision.action)
+        state, step = control_step(env, engine, motion, actors.env._replace(key=keys[:, 0]), decision.command)
         row = Rollout(
             obs=actors.obs,
             last_obs={},

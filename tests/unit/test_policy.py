@@ -19,7 +19,8 @@ def restored(begin) -> Any:
     gaussian = lambda agent, blocks, memory, pushed: Gaussian(agent.actor * blocks["own"], jnp.zeros(3))  # noqa: E731
     norm = {"own": Moments(jnp.float32(100), jnp.full(3, 1.0), jnp.full(3, 4.0))}
     agent = Agent(jnp.float32(3), (), (), (), norm, jnp.float32(0))
-    return SimpleNamespace(policy=SimpleNamespace(begin=begin, distribution=gaussian), agent=agent)
+    as_it_is = lambda agent, obs, action: action  # noqa: E731
+    return SimpleNamespace(policy=SimpleNamespace(begin=begin, distribution=gaussian, command=as_it_is), agent=agent)
 
 
 def test_actions_are_the_mean_at_the_normalised_observation():
