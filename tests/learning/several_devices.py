@@ -241,7 +241,8 @@ def same_failures() -> None:
 
 def goes_on(folder: str) -> None:
     """A run of ADD saved on eight devices, its replay half full, goes on alike on eight, two and one."""
-    world = small("add_g1", **{"learn.disc.buffer_size": 64, "learn.disc.replay_samples": 8})
+    replay = {"learn.disc.buffer_size": 64, "learn.disc.replay_samples": 8}
+    world = small("add_g1", **replay | {"env.sampling.by": "failures"})
     ways = {count: build.training(world._replace(devices=tuple(jax.devices()[:count]))) for count in COUNTS}
     there = ways[8]
     state, _ = there.chunk(there.place(there.first()), there.motion, jnp.int32(1))
