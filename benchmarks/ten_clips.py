@@ -62,7 +62,8 @@ def from_rows(path: Path, robot: Robot, fps: float) -> Clip:
 def collect(paths: Sequence[Path], robot: Robot, fps: float, folder: Path) -> tuple[Path, dict[str, float], list[str]]:
     """(set file in `folder`, clip -> its seconds, files that are no clips of the robot and why)."""
     durations: dict[str, float] = {}
-    left_out, entries = [], []
+    left_out: list[str] = []
+    entries: list[str] = []
     for number, path in enumerate(files_of(paths)):
         try:
             clip = from_rows(path, robot, fps) if path.suffix.lower() == ".csv" else read_clip(path, robot)
@@ -155,11 +156,9 @@ def main() -> int:
     try:
         motion, durations, left_out = collect(given.motions, robot, given.csv_fps, folder / "clips")
         print(
-            f"{len(durations)} clips: {', '.join(durations)}",
-            *(f"left out: {line}" for line in left_out),
-            sep="\n",
-            flush=True,
+            "\n".join([f"{len(durations)} clips: {', '.join(durations)}", *(f"left out: {line}" for line in left_out)])
         )
+        sys.stdout.flush()
         results = {}
         for by in given.by.split(","):
             run = train(given, flags, by, motion, folder / by)
