@@ -46,7 +46,7 @@ def fails(capsys: pytest.CaptureFixture, *argv: str) -> str:
     return err
 
 
-@pytest.mark.parametrize("engine", ["native", "mjx-jax"])
+@pytest.mark.parametrize("engine", ["native", pytest.param("mjx-jax", marks=pytest.mark.slow)])
 def test_two_and_two_iterations_are_four(engine: str, tmp_path: Path) -> None:
     """A run ended and resumed in another process gives the same parameters, bit for bit."""
     cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}

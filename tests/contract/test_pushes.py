@@ -38,6 +38,12 @@ SHARES = {
 BOUNDS = {"native": [(1.0, 0.0, 0.0)], "mjx": [(0.5, 1e-6, 1e-5), (0.9, 5e-5, 1e-3), (1.0, 1e-3, 5e-2)]}
 
 
+# a push acts on an engine as any other wrench does, which test_engines.py tries on each of them in every run
+EVERY_ENGINE = pytest.mark.parametrize(
+    "name", ["native", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mjx-jax", "mjx-warp"))]
+)
+
+
 @functools.cache
 def program(name: str, shape: str):
     """Row i pushes wrench body i, row W + i twists it, the others feel nothing -> (first state, steps of everything)."""
@@ -77,7 +83,7 @@ def program(name: str, shape: str):
 
 
 @pytest.mark.parametrize("shape", SHARES)
-@engines.EVERY_ENGINE
+@EVERY_ENGINE
 def test_whole_pushes_are_mujocos(name, shape):
     if shape == "half_sine" and name != "native":
         pytest.skip("the engine's part is the same; native tells the shape")
