@@ -24,6 +24,7 @@ from mimicjax.config.learn import (
     LatentSettings,
     LearnSettings,
     OptimizerSettings,
+    SmpSettings,
     StdSettings,
 )
 from mimicjax.config.push import DisturbSettings
@@ -33,7 +34,7 @@ from mimicjax.config.tasks import LocationSettings, ReachSettings, SteeringSetti
 __all__ = [
     "ActionSettings", "DiscSettings", "DisturbSettings", "EncSettings", "EngineSettings", "EnvSettings", "KeepSettings",
     "LatentSettings", "LearnSettings", "LocationSettings", "ObservationSettings", "OptimizerSettings", "RandomizeSettings",
-    "ReachSettings", "RewardSettings", "RunSettings", "SamplingSettings", "SteeringSettings", "StdSettings",
+    "ReachSettings", "RewardSettings", "RunSettings", "SamplingSettings", "SmpSettings", "SteeringSettings", "StdSettings",
     "TerminationSettings",
 ]  # fmt: skip
 
