@@ -28,9 +28,10 @@ from mimicjax.evaluation.episodes import Player
 from mimicjax.evaluation.restored import Restored, settings_of
 from mimicjax.learn import actor_critic, algorithms, prior_files, score
 from mimicjax.learn.sockets import Agent, Mirror, Policy, Spec
-from mimicjax.motion import library, reference
+from mimicjax.motion import library, reference, sampling, sampling_table
 from mimicjax.motion.datasets import load_motions
 from mimicjax.motion.reference import Motion
+from mimicjax.motion.sampling import Sampler
 from mimicjax.robot import symmetry
 from mimicjax.robot.load import load as load_robot
 from mimicjax.run import checkpoint, checkpoint_files, devices, rollout
@@ -175,14 +176,25 @@ def parts(of: World) -> Parts:
         devices=count,
         axis=devices.AXIS if count > 1 else None,
         bytes_per_env={"state": size.state, "rollout": _rollout_bytes(of, size)},
+        sampler=sampler(of),
     )
+
+
+def sampler(of: World) -> Sampler | None:
+    """What draws starts where episodes fail; None where they are drawn by the clips' weights."""
+    settings = of.settings.env
+    if settings.sampling.by == "weights":
+        return None
+    # where episodes begin at the beginning of a clip, only which clip is to be chosen
+    return sampling.make(settings.sampling, sampling.cut(of.clips, not settings.random_start), of.env.dt)
 
 
 def _rollout_bytes(of: World, size: Sizes) -> int:
     """What an iteration keeps of one environment."""
     numbers = sum(size.blocks.values()) + sum(size.views.values()) + of.robot.num_dofs
     # and of every step log-probability, reward and end value; whether sampled, whether valid, and the done code
-    return of.settings.learn.steps_per_iter * (4 * (numbers + 3) + 3)
+    place = 4 if of.settings.env.sampling.by == "failures" else 0
+    return of.settings.learn.steps_per_iter * (4 * (numbers + 3) + 3 + place)
 
 
 def prior_facts(of: World) -> dict[str, Any]:
@@ -222,6 +234,7 @@ def first_state(of: World, parts: Parts) -> TrainState:
             memory=parts.policy.begin(per_env(memory_key)),
             iteration=jnp.int32(0),
             key=key,
+            sampling=parts.sampler.init() if parts.sampler else (),
         )
 
     # compiled: run op by op it takes ten times as long, and its outputs may share buffers, which cannot be donated
@@ -308,4 +321,13 @@ def training(of: World, resume: bool = False) -> Training:
         motion=of.motion,
         facts=facts(of) | {"bytes_per_env": whole.bytes_per_env},
         notes=(*of.notes, _memory(whole)),
+        clips=_clips(of, whole.sampler),
     )
+
+
+def _clips(of: World, sampler: Sampler | None) -> Callable[[TrainState], list[dict[str, Any]]] | None:
+    """The table of what a state knows of each clip."""
+    if sampler is None:
+        return None
+    settings = of.settings.env.sampling
+    return lambda state: sampling_table.rows(settings, sampler.cuts, of.clips, of.env.dt, state.sampling)

@@ -84,7 +84,7 @@ def run(argv: Sequence[str]) -> int:
     if len(names) > 1:
         console.print(table.per_clip(data))
     if len(names) > table.MOST_CLIPS:
-        console.print(f"and {len(names) - table.MOST_CLIPS} clips more, in the files")
+        console.print(f"and {len(names) - table.MOST_CLIPS} better clips, in the files")
     stem = f"{restored.step:010d}-{engine.name}-seed{options.seed}"
     stem += f"-{Path(options.motion).stem}" if options.motion else ""
     for path in output.write(options.out or options.run / "evaluation", stem, data, report.rows(data)):

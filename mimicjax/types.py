@@ -166,6 +166,16 @@ class Clip:
         return (len(self.root_pos) - 1) / self.fps
 
 
+class Bins(NamedTuple):
+    """Parts of the clips, of about a second each, by which the starts of episodes are drawn; K of all clips end to end."""
+
+    clip: Array  # [K] int32, the clip it is a part of
+    first: Array  # [M] int32, a clip's first
+    count: Array  # [M] int32, how many equal parts a clip has
+    share: Array  # [K], probability that an episode begins there; sums to 1
+    cumulative: Array  # [K], sums of the shares up to a bin and with it
+
+
 class Clips(NamedTuple):
     """All frames of all clips packed end to end, on the device; an argument of compiled functions, never a constant."""
 
@@ -182,6 +192,7 @@ class Clips(NamedTuple):
     weight: Array  # [M], sums to 1
     cumulative: Array  # [M], sums of the weights up to a clip and with it; clips are drawn from these
     loop_offset: Array  # [M,3] m, root displacement of one loop, z = 0
+    bins: Any = ()  # Bins, where starts are drawn by them instead of by weight and evenly over a clip
 
 
 class Physics(NamedTuple):
@@ -257,6 +268,7 @@ class Rollout(NamedTuple):
     done: Array  # [T,B] int8
     end_value: Array  # [T,B], the critic's estimate of where time was up, 0 elsewhere
     views: dict[str, Array]  # name -> [T,B,size]
+    place: Any = ()  # [T,B] int32, the bin of clips that the step ended in; () unless starts depend on failures
 
 
 class TrainState(NamedTuple):
@@ -269,6 +281,7 @@ class TrainState(NamedTuple):
     memory: Any  # [B,...], the policy's own state
     iteration: Array  # [] int32
     key: Array  # [] random key of the updates
+    sampling: Any = ()  # motion.sampling.Record, what failed where; () unless starts depend on failures
 
 
 class Episodes(NamedTuple):

@@ -71,6 +71,25 @@ def _terminations() -> dict[str, TerminationSettings]:
 
 
 @dataclasses.dataclass(frozen=True)
+class SamplingSettings:
+    """Which clips, and which seconds of them, episodes begin in while training (docs/formats.md)."""
+
+    by: Literal["weights", "failures"] = key(
+        "weights", "weights: the set's, evenly over a clip; failures: more often where episodes fail"
+    )
+    floor: float = key(0.1, "share of a clip's starts that is spread evenly over it", low=0.0, high=1.0)
+    most: float = key(3.0, "factor by which failures may raise or lower the weight of a clip", low=1.0)
+    rare: float = key(
+        1e-3, "failures per second that matter as little as none: added to the rate of every bin", above=0.0
+    )
+    ahead: int = key(
+        1, "bins whose failures count for a start, its bin and later ones (BeyondMimic's kernel size)", low=1
+    )
+    fade: float = key(0.8, "weight of a later bin against the one before it (BeyondMimic's lambda)", low=0.0, high=1.0)
+    memory: float = key(300.0, "seconds in a bin, on average, in which what failed is forgotten e-fold", above=0.0)
+
+
+@dataclasses.dataclass(frozen=True)
 class EnvSettings:
     """The imitation task: episodes, actions, observations, rewards, terminations."""
 
@@ -84,6 +103,7 @@ class EnvSettings:
     retry_start: float = key(
         0.0, "probability that an episode that failed starts again where it did", low=0.0, high=1.0
     )
+    sampling: SamplingSettings = key(SamplingSettings, "")
     action: ActionSettings = key(ActionSettings, "")
     observations: ObservationSettings = key(ObservationSettings, "")
     rewards: dict[str, RewardSettings] = key(

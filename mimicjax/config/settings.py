@@ -9,7 +9,14 @@ from __future__ import annotations
 import dataclasses
 
 from mimicjax.config.engine import EngineSettings
-from mimicjax.config.env import ActionSettings, EnvSettings, ObservationSettings, RewardSettings, TerminationSettings
+from mimicjax.config.env import (
+    ActionSettings,
+    EnvSettings,
+    ObservationSettings,
+    RewardSettings,
+    SamplingSettings,
+    TerminationSettings,
+)
 from mimicjax.config.key import key
 from mimicjax.config.learn import (
     DiscSettings,
@@ -28,7 +35,8 @@ from mimicjax.config.tasks import LocationSettings, ReachSettings, SteeringSetti
 __all__ = [
     "ActionSettings", "DiscSettings", "DisturbSettings", "EncSettings", "EngineSettings", "EnvSettings", "KeepSettings",
     "LatentSettings", "LearnSettings", "LocationSettings", "ObservationSettings", "OptimizerSettings", "RandomizeSettings",
-    "ReachSettings", "RewardSettings", "RunSettings", "SkillSettings", "SmpSettings", "SteeringSettings", "StdSettings",
+    "ReachSettings", "RewardSettings", "RunSettings", "SamplingSettings", "SkillSettings", "SmpSettings",
+    "SteeringSettings", "StdSettings",
     "TerminationSettings",
 ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 MOST_CLIPS = 30
-HEADLINE = ("Completed", "Success_0.5m", "Success_0.25m", "MPJPE_Global", "MPJPE_Root", "Return_Per_Step")
+HEADLINE = ("Completed", "Completion", "Success_0.5m", "MPJPE_Global", "MPJPE_Root", "Return_Per_Step")
 
 
 def overall(data: Mapping[str, Any]) -> Table:
@@ -26,14 +27,24 @@ def overall(data: Mapping[str, Any]) -> Table:
 
 
 def per_clip(data: Mapping[str, Any]) -> Table:
-    """The main figures of the first MOST_CLIPS clips."""
-    table = Table(
-        "clip", "episodes", *HEADLINE, title="per clip", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
-    )
-    for name, origins in list(data["clips"].items())[:MOST_CLIPS]:
-        figures = origins["all"]
+    """The main figures of the MOST_CLIPS worst clips."""
+    title = "per clip, the worst first"
+    table = Table("clip", "episodes", *HEADLINE, title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name in worst_first(data)[:MOST_CLIPS]:
+        figures = data["clips"][name]["all"]
         table.add_row(name, str(figures["episodes"]), *(_value(key, figures[key]["value"]) for key in HEADLINE))
     return table
+
+
+def worst_first(data: Mapping[str, Any]) -> list[str]:
+    """Names of the clips: those of which least is completed, and among equals those with the largest error."""
+
+    def merit(name: str) -> tuple[float, float]:
+        figures = data["clips"][name]["all"]
+        error = figures["MPJPE_Global"]["value"]
+        return figures["Completion"]["value"], -math.inf if error is None else -error  # an error that is not finite
+
+    return sorted(data["clips"], key=merit)
 
 
 def _interval(name: str, estimate: Mapping[str, Any]) -> str:

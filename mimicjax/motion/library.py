@@ -11,7 +11,7 @@ import numpy as np
 from mimicjax import rotation
 from mimicjax.motion import blocks
 from mimicjax.robot import kinematics
-from mimicjax.types import BALL, WRAP, Clip, Clips, Pose, Robot
+from mimicjax.types import BALL, WRAP, Bins, Clip, Clips, Pose, Robot
 
 # fields of Clips with a row for each frame
 FRAMES = ("root_pos", "root_quat", "root_vel", "root_ang_vel", "joint_quat", "dof_vel")
@@ -125,9 +125,13 @@ def without_frames(clips: Clips) -> Clips:
 def weighted(clips: Clips, weight: jax.Array) -> Clips:
     """The clips with other weights [M], of any scale, at least one above 0. Compiled code may call it."""
     weight = weight / jnp.sum(weight)
-    # parallel sums round in their own order: a clip of weight 0 must end exactly where the one before it does
-    sums = jnp.where(weight > 0, jnp.cumsum(weight), 0.0)
-    return clips._replace(weight=weight, cumulative=jax.lax.cummax(sums))
+    return clips._replace(weight=weight, cumulative=cumulative(weight))
+
+
+def cumulative(share: jax.Array) -> jax.Array:
+    """Sums of shares [n] up to each and with it, to draw from: what has none ends exactly where the one before it does."""
+    # parallel sums round in their own order
+    return jax.lax.cummax(jnp.where(share > 0, jnp.cumsum(share), 0.0))
 
 
 def sample(clips: Clips, key: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -137,7 +141,23 @@ def sample(clips: Clips, key: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def from_uniform(clips: Clips, numbers: jax.Array) -> tuple[jax.Array, jax.Array]:
     """What `sample` draws, from two uniform numbers [2] in [0, 1)."""
-    # below the sum of all weights in float32 too, since a uniform number is at most 1 - 2**-23
-    height = numbers[0] * clips.cumulative[-1]
-    clip = jnp.searchsorted(clips.cumulative, height, side="right", method="scan_unrolled").astype(jnp.int32)
+    if isinstance(clips.bins, Bins):
+        return _from_bins(clips.bins, clips.duration, numbers)
+    clip = _search(clips.cumulative, numbers[0])
     return clip, numbers[1] * clips.duration[clip]
+
+
+def _search(sums: jax.Array, number: jax.Array) -> jax.Array:
+    """Where [] int32 a uniform number [] in [0, 1) falls among sums of shares [n]."""
+    # below the sum of all in float32 too, since a uniform number is at most 1 - 2**-23
+    height = number * sums[-1]
+    return jnp.searchsorted(sums, height, side="right", method="scan_unrolled").astype(jnp.int32)
+
+
+def _from_bins(bins: Bins, duration: jax.Array, numbers: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """A bin by its share, and a time in it."""
+    index = _search(bins.cumulative, numbers[0])
+    clip = bins.clip[index]
+    parts = (index - bins.first[clip]).astype(jnp.float32) + numbers[1]
+    time = parts / bins.count[clip].astype(jnp.float32) * duration[clip]
+    return clip, jnp.minimum(time, jnp.nextafter(duration[clip], jnp.float32(0)))  # sums round up to the clip's end

@@ -32,6 +32,7 @@ def specs(parts: Parts) -> TrainState:
         memory=split,
         iteration=equal,
         key=equal,
+        sampling=equal,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -16,6 +16,7 @@ from mimicjax.learn import actor_critic, gaussian, parallel
 from mimicjax.learn.normalizers import std
 from mimicjax.learn.sockets import Agent, Algorithm, Policy, RewardModel, Spec
 from mimicjax.motion.reference import Motion
+from mimicjax.motion.sampling import Sampler
 from mimicjax.run import rollout as rolling
 from mimicjax.run.rollout import Actors
 from mimicjax.statistics import Statistics
@@ -36,6 +37,7 @@ class Parts(NamedTuple):
     devices: int
     axis: str | None  # name of the device axis, None for one device
     bytes_per_env: dict[str, int] = {}  # "state", and "rollout" of an iteration
+    sampler: Sampler | None = None  # None: starts are drawn by the clips' weights
 
 
 class _Keys(NamedTuple):
@@ -69,8 +71,10 @@ class Rolled(NamedTuple):
 
 
 def roll(parts: Parts, motion: Motion, state: TrainState, actors: Actors) -> Rolled:
-    """The control steps of an iteration. Of `state` only the agent and the iteration are looked at."""
+    """The control steps of an iteration. Of `state` only agent, iteration and sampling are looked at."""
     probability = explore(parts.settings, _samples(parts, state))
+    sampler = parts.sampler
+    motion = sampler.weigh(motion, state.sampling) if sampler else motion
     return Rolled(
         *rolling.collect(
             parts.env,
@@ -81,6 +85,7 @@ def roll(parts: Parts, motion: Motion, state: TrainState, actors: Actors) -> Rol
             actors,
             probability,
             parts.settings.steps_per_iter,
+            *([sampler.place] if sampler else []),
         )
     )
 
@@ -104,9 +109,11 @@ def learn(parts: Parts, motion: Motion, state: TrainState, rolled: Rolled) -> tu
     agent = actor_critic.anneal(agent, settings, rollout.done == FAILED, axis)
     agent = actor_critic.update_normalizers(agent, parts.spec, rollout, active, axis)
 
+    sampling, sampled = _follow_failures(parts, motion, state.sampling, rollout)
+
     stood = _state_of(parts, agent, explore(settings, samples))
-    stats = {**critic, **actor, **learned, **advantages, **scored, **rolled.statistics, **stood}
-    after = TrainState(agent, models, actors.env, actors.obs, actors.memory, state.iteration + 1, keys.state)
+    stats = {**critic, **actor, **learned, **advantages, **scored, **rolled.statistics, **stood, **sampled}
+    after = TrainState(agent, models, actors.env, actors.obs, actors.memory, state.iteration + 1, keys.state, sampling)
     return after, statistics.over_devices(stats, axis)
 
 
@@ -151,6 +158,16 @@ def _learn_rewards(
         after.append(state)
         stats |= info
     return tuple(after), stats
+
+
+def _follow_failures(parts: Parts, motion: Motion, record: Any, rollout: Rollout) -> tuple[Any, Statistics]:
+    """What failed where, with this rollout of all devices, and the statistics of the starts that are drawn by it."""
+    sampler = parts.sampler
+    if sampler is None:
+        return record, {}
+    counts = parallel.total(sampler.count(rollout.place, rollout.done), parts.axis)
+    record = sampler.update(record, counts, rollout.done.size * parts.devices)
+    return record, sampler.statistics(motion, record, parts.axis)
 
 
 def _demonstrate(parts: Parts, motion: Motion, name: str, key: Array) -> Array:

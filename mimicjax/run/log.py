@@ -1,7 +1,7 @@
 """What a run writes while it trains: log.txt (MimicKit's columns), metrics.jsonl, TensorBoard events, curves.png.
 
 A row is a mapping column -> number; it needs `Samples` (the x axis) and may hold anything else. metrics.jsonl has every
-value of every row in full; log.txt has the columns of the first row, without those of single bodies. When a run resumes
+value of every row in full; log.txt has the columns of the first row, without those of single bodies and clips. When a run resumes
 from a checkpoint, rows that were logged after that checkpoint are removed, so that no step appears twice.
 """
 
@@ -18,6 +18,7 @@ from mimicjax.draw.curves import draw, rows
 from mimicjax.env.disturbances import BODY
 from mimicjax.errors import UserError
 from mimicjax.files import replace_text
+from mimicjax.motion.sampling_table import SUCCESS
 
 WIDTH = 25  # of a column of log.txt, as in MimicKit
 INFO = ("Iteration", "Wall_Time", "Samples", "Samples_Per_Second")
@@ -58,7 +59,7 @@ class Logger:
                 file.write(json.dumps({n: v if math.isfinite(v) else None for n, v in values.items()}) + "\n")
             with self.text.open("a", encoding="utf-8") as file:
                 if not self.columns:
-                    self.columns = [name for name in values if not name.startswith(BODY)]
+                    self.columns = [name for name in values if not name.startswith((BODY, SUCCESS))]
                     file.write(_line(self.columns))
                 file.write(_line(_text(values.get(name, math.nan)) for name in self.columns))
             self.drawn = False
@@ -70,6 +71,13 @@ class Logger:
                 self._draw()
         except OSError as problem:
             raise UserError(f"{self.folder}: the log cannot be written: {problem}") from None
+
+    def write_beside(self, name: str, text: str) -> None:
+        """Put a text file in the run folder, in the place of the one before."""
+        try:
+            replace_text(self.folder / name, text)
+        except OSError as problem:
+            raise UserError(f"{self.folder}: {name} cannot be written: {problem}") from None
 
     def close(self) -> None:
         """Draw the last rows and close the files."""
@@ -96,7 +104,11 @@ def group(name: str, env: Iterable[str] = ()) -> str:
         return "0_Main"
     if name in INFO or name.endswith("_Episodes"):
         return "1_Info"
-    return "2_Env" if name in set(env) or name.endswith("_Err") or name.startswith("Push_") else "Misc"
+    return (
+        "2_Env"
+        if name in set(env) or name.endswith("_Err") or name.startswith(("Push_", "Sampling_", SUCCESS))
+        else "Misc"
+    )
 
 
 def _cut_metrics(path: Path, samples: int) -> None:

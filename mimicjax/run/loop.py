@@ -16,6 +16,7 @@ import numpy as np
 from mimicjax import config, files, statistics
 from mimicjax.config.settings import RunSettings
 from mimicjax.errors import UserError
+from mimicjax.motion import sampling_table
 from mimicjax.run import checkpoint
 from mimicjax.run.display import Display, Extent
 from mimicjax.run.interrupt import Interrupt
@@ -32,6 +33,7 @@ ORDER = (
 )  # fmt: skip
 LAST = ("Obs_Norm_Mean", "Obs_Norm_Std", "Exp_Prob", "Action_Std", "Actor_Learning_Rate")
 WITHIN = ("episodes", "unstable", "reward_mean")  # statistics that other columns hold
+CLIPS = "sampling.csv"  # in the run folder: how often episodes begin in each clip, and succeed
 FREE = ("max_samples", "max_minutes", "max_iterations", "keep.", "engine.threads")  # keys a resumed run may change
 
 
@@ -46,6 +48,7 @@ class Training(NamedTuple):
     motion: Any
     facts: dict[str, Any]  # stored with checkpoints: robot, its hash, config
     notes: tuple[str, ...] = ()  # what was chosen for this machine and why, for the user
+    clips: Callable[[TrainState], list[dict[str, Any]]] | None = None  # sampling_table.rows; None if by weights
 
 
 class Clock:
@@ -210,6 +213,10 @@ class _Session:
         agent = jax.device_put(self.state.agent, jax.devices()[0])
         result = jax.device_get(self.training.test(agent, key))
         row = self._columns(result, statistics.values(self.sums))
+        if self.training.clips:
+            table = self.training.clips(self.state)
+            row |= sampling_table.columns(table)
+            self.log.write_beside(CLIPS, sampling_table.csv_of(table))
         self.log.write(row)
         checkpoint.save(
             self.out / "checkpoints", self.done, self.state,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import chex
@@ -33,6 +34,9 @@ class Actors(NamedTuple):
     memory: Any  # [B,...], the policy's
 
 
+Place = Callable[[Motion, Array, Array], Array]  # (motion, clip [B], time [B] s) -> [B] int32
+
+
 def begin(
     env: Env, engine: Engine, motion: Motion, keys: jax.Array, clip: jax.Array, start: jax.Array
 ) -> tuple[EnvState, dict[str, Array]]:
@@ -61,15 +65,20 @@ def control_step(env: Env, engine: Engine, motion: Motion, state: EnvState, acti
 
 
 def collect(
-    env: Env, engine: Engine, motion: Motion, policy: Policy, agent: Agent, actors: Actors, explore: Array, steps: int
-) -> tuple[Actors, Rollout, Statistics]:
-    """`steps` control steps with actions that are sampled with probability `explore` []."""
+    env: Env, engine: Engine, motion: Motion, policy: Policy, agent: Agent, actors: Actors, explore: Array, steps: int,
+    place: Place | None = None,
+) -> tuple[Actors, Rollout, Statistics]:  # fmt: skip
+    """`steps` control steps with actions that are sampled with probability `explore` [].
+
+    place: notes in which bin of the clips each step ended.
+    """
     pushed = env.pushed(actors.env)
 
     def advance(actors: Actors, _: None):
         keys = jax.vmap(lambda key: jax.random.split(key, 3))(actors.env.key)
         decision = acting.act(policy, agent, actors.obs, actors.memory, keys[:, 1], explore, pushed)
-        state, step = control_step(env, engine, motion, actors.env._replace(key=keys[:, 0]), decision.command)
+        begun = actors.env._replace(key=keys[:, 0])
+        moment, state, step = watched_step(env, engine, motion, begun, decision.command)
         row = Rollout(
             obs=actors.obs,
             last_obs={},
@@ -83,6 +92,7 @@ def collect(
             done=step.done,
             end_value=_end_value(policy, agent, step, actors.memory),
             views=step.views,
+            place=place(motion, moment.clip, moment.time) if place else (),
         )
         memory = policy.remember(keys[:, 2], actors.memory, step.done)
         return Actors(state, step.obs, memory), (row, _statistics(step))

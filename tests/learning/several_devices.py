@@ -21,15 +21,23 @@ from jax.sharding import PartitionSpec as P
 
 from mimicjax import build, config, statistics
 from mimicjax.config.learn import EncSettings, LatentSettings, SmpSettings
-from mimicjax.config.settings import DiscSettings, LearnSettings, OptimizerSettings, RunSettings, StdSettings
+from mimicjax.config.settings import (
+    DiscSettings,
+    LearnSettings,
+    OptimizerSettings,
+    RunSettings,
+    SamplingSettings,
+    StdSettings,
+)
 from mimicjax.learn import acting, actor_critic, normalizers
 from mimicjax.learn.algorithms import ALGORITHMS
 from mimicjax.learn.sockets import Spec
+from mimicjax.motion import sampling
 from mimicjax.run import checkpoint, devices, iteration, loop
 from mimicjax.run import rollout as rolling
 from mimicjax.run.iteration import Parts
 from mimicjax.run.rollout import Actors
-from mimicjax.types import RUNNING, TIME_UP, EnvState, Rollout, TrainState
+from mimicjax.types import RUNNING, TIME_UP, Clips, EnvState, Rollout, TrainState
 
 COUNTS = (1, 2, 8)
 T, B, SEEN = 6, 16, 4  # steps, environments, size of what reward models see
@@ -159,9 +167,11 @@ def rolled(parts: Parts, motion: Any, state: TrainState, steps: int) -> tuple[Ro
     """So many control steps over the parts' devices, half of the actions sampled."""
 
     def run(state: TrainState, motion: Any):
-        actors = Actors(state.env, state.obs, state.memory)
+        actors, place = Actors(state.env, state.obs, state.memory), None
+        if parts.sampler:
+            motion, place = parts.sampler.weigh(motion, state.sampling), parts.sampler.place
         _, rollout, stats = rolling.collect(
-            parts.env, parts.engine, motion, parts.policy, state.agent, actors, jnp.float32(0.5), steps
+            parts.env, parts.engine, motion, parts.policy, state.agent, actors, jnp.float32(0.5), steps, place
         )
         return rollout, statistics.over_devices(stats, parts.axis)
 
@@ -191,19 +201,58 @@ def small(name: str, **more: Any) -> build.World:
 
 
 def same_rollout_of_robots() -> None:
-    """Eight control steps of the pushed G1 on the native engine: starts, pushes and actions are drawn, episodes end."""
-    world = small("deepmimic_g1_push", **{"env.episode_length": 0.1, "disturb.quiet": 0.25})
+    """Eight control steps of the pushed G1 on the native engine: starts, pushes and actions are drawn, episodes end.
+
+    Starts are drawn by failures: all of them in the second bin of the walk.
+    """
+    failing = {"env.sampling.by": "failures", "env.retry_start": 0.0}
+    world = small("deepmimic_g1_push", **{"env.episode_length": 0.1, "disturb.quiet": 0.25} | failing)
     one, eight = (build.parts(world._replace(devices=tuple(jax.devices()[:count]))) for count in (1, 8))
     state = build.first_state(world, one)
+    state = state._replace(sampling=state.sampling._replace(failures=jnp.asarray([0.0, 1e6])))
     rollout, _ = rolled(one, world.motion, state, 8)
     assert np.sum(rollout.done == TIME_UP) >= 8
+    first = np.argmax(np.asarray(rollout.done) != RUNNING, axis=0) + 1  # steps of the episodes that began anew
+    begun = np.asarray(rollout.place)[np.minimum(first, 7), np.arange(8)][first < 8]
+    assert len(begun) >= 6 and np.mean(begun == 1) > 0.6
     # rounding grows in contacts
     assert_same(rolled(eight, world.motion, state, 8)[0], rollout, "8 devices", atol=2e-3, rtol=2e-3)
 
 
+def same_failures() -> None:
+    """What failed where, exactly, and the shares of starts that follow, from the same steps."""
+    cuts = sampling.Cuts(np.repeat([0, 1], [3, 5]), np.array([0, 3]), np.array([3, 5]), np.array([True, False]))
+    sampler = sampling.make(SamplingSettings(by="failures", ahead=2), cuts, 1 / 30)
+    clips = Clips(*[()] * len(Clips._fields))._replace(weight=jnp.asarray([0.3, 0.7]))
+    draw = np.random.default_rng(0)
+    rows = jnp.asarray(draw.integers(8, size=(T, B))), jnp.asarray(draw.integers(4, size=(T, B)), jnp.int8)
+    before = sampling.Record(*(jnp.asarray(draw.uniform(0, 9, size), jnp.float32) for size in (8, 8, 2, 2)))
+    results = {}
+    for count in COUNTS:
+        parts = parts_of("DeepMimic", count)._replace(sampler=sampler)
+        empty = Rollout(*[()] * len(Rollout._fields))
+
+        def follow(place, done, parts=parts, empty=empty):
+            record, stats = iteration._follow_failures(parts, clips, before, empty._replace(place=place, done=done))
+            return record, statistics.over_devices(stats, parts.axis), sampler.weigh(clips, record)
+
+        many = P(None, devices.AXIS)
+        record, stats, drawn = split(count, follow, (many, many), P())(*rows)
+        results[count] = record, {k: np.float32(v) for k, v in statistics.values(stats).items()}, drawn.bins
+    faded = float(np.exp(-T * B / 30 / (300 * 8)))
+    want = faded * np.asarray(before.steps) + np.bincount(np.asarray(rows[0]).ravel(), minlength=8)
+    np.testing.assert_allclose(results[1][0].steps, want, rtol=1e-6)
+    for count in COUNTS[1:]:
+        for name, got, one in zip(before._fields, results[count][0], results[1][0], strict=True):
+            np.testing.assert_array_equal(got, one, err_msg=f"{count} devices, {name}")
+        for got, one in zip(results[count][1:], results[1][1:], strict=True):
+            assert_same(jax.tree.map(jnp.asarray, got), jax.tree.map(jnp.asarray, one), f"{count} devices")
+
+
 def goes_on(folder: str) -> None:
     """A run of ADD saved on eight devices, its replay half full, goes on alike on eight, two and one."""
-    world = small("add_g1", **{"learn.disc.buffer_size": 64, "learn.disc.replay_samples": 8})
+    replay = {"learn.disc.buffer_size": 64, "learn.disc.replay_samples": 8}
+    world = small("add_g1", **replay | {"env.sampling.by": "failures"})
     ways = {count: build.training(world._replace(devices=tuple(jax.devices()[:count]))) for count in COUNTS}
     there = ways[8]
     state, _ = there.chunk(there.place(there.first()), there.motion, jnp.int32(1))

@@ -40,5 +40,9 @@ def test_a_rollout_of_robots_is_the_same():
     run("same_rollout_of_robots")
 
 
+def test_what_failed_where_is_the_same():
+    run("same_failures")
+
+
 def test_a_run_goes_on_with_other_devices(tmp_path):
     run("goes_on", str(tmp_path))

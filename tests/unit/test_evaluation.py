@@ -12,7 +12,7 @@ from restored_runs import untrained
 from mimicjax.config.settings import EnvSettings, LearnSettings, ObservationSettings, RunSettings
 from mimicjax.engine import state
 from mimicjax.errors import UserError
-from mimicjax.evaluation import metrics, output, report
+from mimicjax.evaluation import metrics, output, report, table
 from mimicjax.evaluation.metrics import ERRORS, Results
 from mimicjax.robot.load import load
 from mimicjax.types import CLAMP, FAILED, SUCCEEDED, TIME_UP, Clip, Engine
@@ -144,6 +144,22 @@ def test_a_clip_that_walks_away_gives_the_errors_of_the_distance_walked(frozen):
     assert away.worst_error[0] == pytest.approx(SPEED * steps / 30, rel=1e-4) and away.broke_rule[0]
     for name in ("MPJPE_Root", "Body_Pos_Err", "Root_Vel_Err", "Dof_Vel_Err"):
         assert figures[name] == pytest.approx(0.0, abs=1e-3)
+
+
+def test_clips_are_shown_worst_first():
+    """Least completed, then the largest error; where they are many the rest is in the files."""
+    plain = lambda value: {"value": value, "low": None, "high": None}  # noqa: E731
+
+    def clip(completion, error):
+        figures = dict.fromkeys(table.HEADLINE, plain(0.5)) | {"Completion": plain(completion)}
+        return {"all": {"episodes": 3, **figures, "MPJPE_Global": plain(error)}}
+
+    clips = {"a": clip(1.0, 20.0), "b": clip(0.5, 10.0), "c": clip(1.0, 30.0), "d": clip(1.0, None)}
+    assert table.worst_first({"clips": clips}) == ["b", "d", "c", "a"]  # an error that is not finite is the largest
+    many = {f"clip{number:03d}": clip(1 - number / 1000, 1.0) for number in range(100)}
+    shown = table.per_clip({"clips": many})
+    assert shown.row_count == table.MOST_CLIPS
+    assert list(shown.columns[0].cells)[:2] == ["clip099", "clip098"]
 
 
 def test_report_is_written_whole_as_json_and_csv(frozen, tmp_path):
