@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from mimicjax.errors import UserError, unknown
-from mimicjax.motion.make import balance, biped, gait, squat
-from mimicjax.types import CLAMP, WRAP, Clip, Robot
+from mimicjax.motion.coordinates import dof_pos_of
+from mimicjax.motion.make import balance, ball_legs, gait, hinge_legs, jog, jump, squat
+from mimicjax.types import BALL, CLAMP, WRAP, Clip, Robot
 
 
 class Option(NamedTuple):
@@ -51,6 +52,25 @@ MAKERS = {
         },
         squat.squat,
     ),
+    "jog": Maker(
+        "runs straight ahead; one cycle of two steps with flight between them, loops",
+        WRAP,
+        {
+            "speed": Option(2.0, 1.0, 2.5, "m/s"),
+            "step_height": Option(0.12, 0.06, 0.16, "m that the swinging foot clears"),
+            "fps": Option(120.0, 24.0, 500.0, "frames per second"),
+        },
+        jog.jog,
+    ),
+    "jump": Maker(
+        "stands, crouches, jumps straight up, lands, stands; does not loop",
+        CLAMP,
+        {
+            "height": Option(0.2, 0.05, 0.3, "m that the centre of mass rises in flight"),
+            "fps": Option(60.0, 24.0, 500.0, "frames per second"),
+        },
+        jump.jump,
+    ),
 }
 
 
@@ -70,20 +90,24 @@ def make(maker: str, robot: Robot, command: str = "", **options: float) -> Clip:
         if not low <= value <= high:
             raise UserError(f"{maker}: {_flag(name)} is {value:g}; allowed: {low:g} to {high:g} {known[name].help}")
     values = {name: option.default for name, option in known.items()} | options
-    body = biped.measure(robot)
+    body = (ball_legs if ball_legs.fits(robot) else hinge_legs).measure(robot)
     plan = MAKERS[maker].plan(body, **values)
     qpos = balance.solve(body, plan)
     last = qpos[:1] + np.pad(plan.travel, (0, qpos.shape[1] - 3))
     qpos = np.concatenate([qpos, last]) - np.eye(1, qpos.shape[1]) * qpos[0, 0]
-    _check_limits(robot, maker, qpos[:, 7:])
+    dof_pos = dof_pos_of(robot, qpos)
+    _check_limits(robot, maker, dof_pos)
     return Clip(
         name=maker, robot=robot.name, dof_names=robot.dof_names, fps=values["fps"], loop=MAKERS[maker].loop,
-        root_pos=qpos[:, :3], root_quat=qpos[:, 3:7], dof_pos=qpos[:, 7:], maker=command, licence="MIT",
+        root_pos=qpos[:, :3], root_quat=qpos[:, 3:7], dof_pos=dof_pos, maker=command, licence="MIT",
     )  # fmt: skip
 
 
 def _check_limits(robot: Robot, maker: str, dof_pos: np.ndarray) -> None:
     over = np.maximum(dof_pos - robot.dof_range[:, 1], robot.dof_range[:, 0] - dof_pos).max(axis=0)
+    for joint in np.flatnonzero(robot.joint_kinds == BALL):  # what is limited is the whole angle
+        dofs = robot.joint_dof[joint] + np.arange(3)
+        over[dofs] = np.linalg.norm(dof_pos[:, dofs], axis=1).max() - robot.dof_range[dofs[0], 1]
     if over.max() > 0.0:
         joint = robot.dof_names[int(over.argmax())]
         raise UserError(
