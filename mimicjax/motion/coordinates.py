@@ -6,6 +6,7 @@ import mujoco
 import numpy as np
 
 from mimicjax.motion._numpy_rotation import exp_to_quat
+from mimicjax.robot import mjcf
 from mimicjax.types import BALL, FIXED, Clip, Robot
 
 
@@ -39,7 +40,7 @@ def dof_pos_of(robot: Robot, qpos: np.ndarray) -> np.ndarray:
 
 def ground_points(robot: Robot, qpos: np.ndarray) -> np.ndarray:
     """The lowest points of what may touch the ground, [F,P,3] m in the world, in the order of robot.ground_body."""
-    model = mujoco.MjModel.from_xml_path(str(robot.xml))
+    model = mjcf.model(robot.xml)
     data = mujoco.MjData(model)
     ids = np.array([model.body(robot.body_names[body]).id for body in robot.ground_body])
     result = np.zeros((len(qpos), len(ids), 3))

@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 
 from mimicjax.errors import UserError
+from mimicjax.robot import mjcf
 from mimicjax.types import Robot
 
 LEG = ("hip_pitch", "hip_roll", "hip_yaw", "knee", "ankle_pitch", "ankle_roll")
@@ -39,7 +40,7 @@ class Biped(NamedTuple):
 
 def inertia_only(robot: Robot) -> tuple[mujoco.MjModel, mujoco.MjData]:
     """The robot's model without forces of its own, and its bodies where all joints are zero and the root is at 0."""
-    model = mujoco.MjModel.from_xml_path(str(robot.xml))
+    model = mjcf.model(robot.xml)
     off = mujoco.mjtDisableBit
     model.opt.disableflags |= off.mjDSBL_CONSTRAINT | off.mjDSBL_SPRING | off.mjDSBL_DAMPER | off.mjDSBL_ACTUATION
     data = mujoco.MjData(model)
