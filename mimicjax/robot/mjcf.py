@@ -58,7 +58,9 @@ def _join(spec: mujoco.MjSpec, body: mujoco.MjsBody) -> None:
         spec.delete(hinge)
     stems = {name[:-1].rstrip("_-") for name in names}
     name = stems.pop() if len(stems) == 1 and [name[-1:] for name in names] == list("xyz") else body.name
-    ball = body.add_joint(name=name, type=mujoco.mjtJoint.mjJNT_BALL, limited=mujoco.mjtLimited.mjLIMITED_TRUE, **values)
+    ball = body.add_joint(
+        name=name, type=mujoco.mjtJoint.mjJNT_BALL, limited=mujoco.mjtLimited.mjLIMITED_TRUE, **values
+    )
     ball.stiffness, ball.damping = np.zeros_like(ball.stiffness), np.zeros_like(ball.damping)
     ball.actfrclimited = mujoco.mjtLimited.mjLIMITED_FALSE
     for axis, (kp, kv, limit) in enumerate(servos):
@@ -78,9 +80,7 @@ def _servo(spec: mujoco.MjSpec, hinge: mujoco.MjsJoint) -> tuple[float, float, f
 
 
 def _drive(spec: mujoco.MjSpec, ball: mujoco.MjsJoint, axis: int, kp: float, kv: float, limit: float) -> None:
-    actuator = spec.add_actuator(
-        name=f"{ball.name}_{'xyz'[axis]}", trntype=mujoco.mjtTrn.mjTRN_JOINT, target=ball.name
-    )
+    actuator = spec.add_actuator(name=f"{ball.name}_{'xyz'[axis]}", trntype=mujoco.mjtTrn.mjTRN_JOINT, target=ball.name)
     actuator.set_to_position(kp=kp, kv=kv)
     actuator.gear = np.eye(6)[axis]
     actuator.forcelimited = mujoco.mjtLimited.mjLIMITED_TRUE if limit else mujoco.mjtLimited.mjLIMITED_FALSE

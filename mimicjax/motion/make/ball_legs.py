@@ -68,9 +68,7 @@ def place(biped: Biped, root_pos: np.ndarray, root_quat: np.ndarray, foot_pos: n
     back = root_quat * [1.0, -1.0, -1.0, -1.0]
     for leg, side in enumerate(SIDES):
         hang = -0.5 * np.pi if side == "left" else 0.5 * np.pi  # at zero the arms point sideways
-        joints[f"{side}_shoulder"] = quats(
-            zero, angle[f"{side}_shoulder_pitch"], hang + angle[f"{side}_shoulder_roll"]
-        )
+        joints[f"{side}_shoulder"] = quats(zero, angle[f"{side}_shoulder_pitch"], hang + angle[f"{side}_shoulder_roll"])
         joints[f"{side}_elbow"] = np.sign(hang) * (0.5 * np.pi - angle[f"{side}_elbow"])
         gap = rotate(back, foot_pos[:, leg] - root_pos) - biped.hips[leg]
         joints |= _leg(biped, side, gap, multiply(back, foot_quat[:, leg]))

@@ -16,7 +16,6 @@ from mimicjax.motion.make.biped import SIDES, WAIST, Biped
 from mimicjax.motion.make.curves import ease, glide, quats, rotate, through
 
 
-
 class Swing(NamedTuple):
     """How a foot moves in a cycle of a gait, by phases that count from its landing."""
 
@@ -84,7 +83,9 @@ def foot_path(
     # the pitch turns about the toe at the start of the swing, about the heel at its end
     pivot = biped.toe + ease((within - swing.lift) / (swing.heel - swing.lift))[:, None] * (biped.heel - biped.toe)
     place = pivot.copy()
-    place[:, 0] = cycle * stride - 0.5 * stride * side + stride * glide((within - swing.lift) / (1.0 - swing.lift), *swing.ramps)
+    place[:, 0] = (
+        cycle * stride - 0.5 * stride * side + stride * glide((within - swing.lift) / (1.0 - swing.lift), *swing.ramps)
+    )
     place[:, 1] = swing.half_width if side == 0 else -swing.half_width
     place[:, 2] = biped.sole + pivot[:, 2] + height * through(within, (swing.lift, swing.top, 1.0), (0.0, 1.0, 0.0))
     flat = quats(yaw, 0.0 * yaw, 0.0 * yaw)
