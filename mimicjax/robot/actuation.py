@@ -50,7 +50,7 @@ def make(robot: Robot, settings: ActionSettings):
     balls = robot.joint_kinds[robot.dof_joint] == BALL
 
     def reference(action: jax.Array, ahead: Pose) -> jax.Array:
-        lead, offset = settings.velocity_lead * lag * ahead.dof_vel, settings.scale * action
+        lead, offset = jnp.asarray(settings.velocity_lead * lag * ahead.dof_vel), settings.scale * action
         target = ahead.dof_pos + lead + offset
         if balls.any():
             turned = rotation.multiply(ahead.joint_quat, kinematics.dof_quats(robot, lead))
