@@ -1,7 +1,7 @@
 """Left and right: what vectors of a robot become in a mirror, the xz plane of the world.
 
-Bodies and joints are paired by their names (left_knee and right_knee, FL_calf and FR_calf); one without a side is its own partner. Places,
-velocities and forces turn their y around, rotations and torques their x and z.
+Bodies and joints are paired by their names (left_knee and right_knee, FL_calf and FR_calf); one without a side is its own
+partner. Places, velocities and forces turn their y around, rotations and torques their x and z.
 """
 
 from __future__ import annotations
