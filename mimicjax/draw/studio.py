@@ -13,6 +13,7 @@ from mimicjax.draw.canvas import Canvas
 from mimicjax.env.task import Mark
 
 MOST_GEOMS = 4000
+LENGTH = 2.2  # how large a robot counts, by how far its farthest shape is from its root
 FRAMES = 16  # of a motion, in which its height is measured
 TRAVEL = 0.5  # m, the least that says which way a motion goes
 LIGHT = 4.0  # robot heights from the light to what the camera looks at
@@ -124,6 +125,14 @@ def height(model: mujoco.MjModel, qpos: np.ndarray) -> float:
         pose(model, data, row)
         top = max(top, float(np.max(data.geom_xpos[moving, 2] + model.geom_rbound[moving], initial=0.0)))
     return top
+
+
+def size(model: mujoco.MjModel, qpos: np.ndarray) -> float:
+    """m, of which cameras keep a multiple away: the height in a motion [T,nq], or what a robot longer than high needs."""
+    data, moving = mujoco.MjData(model), model.geom_bodyid > 0
+    pose(model, data, qpos[0])
+    reach = np.max(np.linalg.norm(data.geom_xpos[moving, :2] - qpos[0, :2], axis=1), initial=0.0)
+    return max(height(model, qpos), LENGTH * float(reach))
 
 
 def heading(qpos: np.ndarray) -> float:

@@ -48,9 +48,9 @@ def write(robot: Robot, clip: Clip, out: Path, watch: Watch = iter) -> None:
 def draw(robot: Robot, clip: Clip, times: Iterable[float]) -> Iterator[list[np.ndarray]]:
     """For each time (s) the views of SIDES, each [height,width,3] uint8. Raises UserError if there is no OpenGL."""
     qpos, model = qpos_of(robot, clip), scene.build(robot, EngineSettings()).model
-    height, heading = studio.height(model, qpos), studio.heading(qpos)
-    shots = [Shot(heading + side, ELEVATION, DISTANCE * height) for side in SIDES]
-    with Studio(model, SIZE, height, heading + SUN) as camera:
+    height, size, heading = studio.height(model, qpos), studio.size(model, qpos), studio.heading(qpos)
+    shots = [Shot(heading + side, ELEVATION, DISTANCE * size) for side in SIDES]
+    with Studio(model, SIZE, size, heading + SUN) as camera:
         for time in times:
             pose = _at(clip, qpos, time)
             look = np.append(pose[:2], LOOK * height)

@@ -11,7 +11,7 @@ import numpy as np
 from mimicjax.config.settings import EngineSettings
 from mimicjax.engine import contacts, layout
 from mimicjax.errors import UserError
-from mimicjax.robot import stage
+from mimicjax.robot import mjcf, stage
 from mimicjax.robot.kinematics import plane
 from mimicjax.types import Ground, Layout, Robot
 
@@ -77,7 +77,7 @@ def build(
     """
     substeps(settings)
     try:
-        spec = mujoco.MjSpec.from_file(str(robot.xml))
+        spec = mjcf.read(robot.xml)
     except (ValueError, OSError, mujoco.FatalError) as error:
         raise UserError(f"robot {robot.name}: {robot.xml} is no valid MJCF: {error}") from error
     _options(spec, settings)

@@ -6,6 +6,7 @@ import mujoco
 import numpy as np
 
 from mimicjax.motion._numpy_rotation import exp_to_quat
+from mimicjax.robot import mjcf
 from mimicjax.types import BALL, FIXED, Clip, Robot
 
 
@@ -19,9 +20,27 @@ def qpos_of(robot: Robot, clip: Clip) -> np.ndarray:
     return np.concatenate(columns, axis=1)
 
 
+def dof_pos_of(robot: Robot, qpos: np.ndarray) -> np.ndarray:
+    """The coordinates [F,D] rad of a clip with MuJoCo's coordinates [F,nq]: angles of hinges, exponential maps of balls.
+
+    The inverse of `qpos_of`.
+    """
+    columns, at = [], 7
+    for kind in robot.joint_kinds[robot.joint_kinds != FIXED]:
+        if kind == BALL:
+            turn = np.zeros((len(qpos), 3))
+            for row, quat in zip(turn, qpos[:, at : at + 4], strict=True):
+                mujoco.mju_quat2Vel(row, np.ascontiguousarray(quat, float), 1.0)
+            columns.append(turn)
+        else:
+            columns.append(qpos[:, at : at + 1])
+        at += 4 if kind == BALL else 1
+    return np.concatenate(columns, axis=1)
+
+
 def ground_points(robot: Robot, qpos: np.ndarray) -> np.ndarray:
     """The lowest points of what may touch the ground, [F,P,3] m in the world, in the order of robot.ground_body."""
-    model = mujoco.MjModel.from_xml_path(str(robot.xml))
+    model = mjcf.model(robot.xml)
     data = mujoco.MjData(model)
     ids = np.array([model.body(robot.body_names[body]).id for body in robot.ground_body])
     result = np.zeros((len(qpos), len(ids), 3))

@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mimicjax import rotation
 from mimicjax.config.settings import ActionSettings
 from mimicjax.errors import UserError
+from mimicjax.robot import kinematics
 from mimicjax.types import BALL, Pose, Robot
 
 HINGE_MARGIN, BALL_MARGIN = 1.4, 1.2  # how far targets may pass the joint limits, as a factor (MimicKit)
@@ -33,15 +35,27 @@ def bounds(robot: Robot, zero_center: bool) -> tuple[np.ndarray, np.ndarray]:
 
 
 def make(robot: Robot, settings: ActionSettings):
-    """The function (action [D], ahead: Pose one control step ahead) -> joint position targets [D], rad."""
+    """The function (action [D], ahead: Pose one control step ahead) -> joint position targets [D], rad.
+
+    Targets of a ball joint are the exponential map of a rotation. An offset from the reference turns the joint on from
+    there, about the axes of its child: rotations are multiplied, as sums of exponential maps are rotations about
+    other axes.
+    """
     low, high = bounds(robot, settings.zero_center)
     lag = np.asarray(robot.kd / robot.kp, np.float32)  # s, how far a PD joint trails a moving target
 
     def absolute(action: jax.Array, ahead: Pose) -> jax.Array:
         return jnp.clip(0.5 * (high + low) + 0.5 * (high - low) * action, low, high)
 
+    balls = robot.joint_kinds[robot.dof_joint] == BALL
+
     def reference(action: jax.Array, ahead: Pose) -> jax.Array:
-        target = ahead.dof_pos + settings.velocity_lead * lag * ahead.dof_vel
-        return jnp.clip(target + settings.scale * action, low, high)
+        lead, offset = jnp.asarray(settings.velocity_lead * lag * ahead.dof_vel), settings.scale * action
+        target = ahead.dof_pos + lead + offset
+        if balls.any():
+            turned = rotation.multiply(ahead.joint_quat, kinematics.dof_quats(robot, lead))
+            turned = rotation.multiply(turned, kinematics.dof_quats(robot, offset))
+            target = jnp.where(balls, kinematics.joint_angles(robot, turned), target)
+        return jnp.clip(target, low, high)
 
     return absolute if settings.mode == "absolute" else reference

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import mujoco
 import numpy as np
 
 from mimicjax.errors import UserError, unknown
+from mimicjax.robot import mjcf
 from mimicjax.types import Robot
 
 
@@ -27,5 +27,5 @@ def indices(robot: Robot, names: Iterable[str], where: str) -> np.ndarray:
 
 def massless(robot: Robot) -> set[str]:
     """Names of the bodies without mass or inertia of their own, which are mere frames on their parents."""
-    model = mujoco.MjModel.from_xml_path(str(robot.xml))
+    model = mjcf.model(robot.xml)
     return {name for name in robot.body_names if model.body(name).mass[0] <= 0 or not np.all(model.body(name).inertia)}

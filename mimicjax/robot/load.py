@@ -11,6 +11,7 @@ import numpy as np
 from mimicjax import paths
 from mimicjax.errors import UserError, nearest
 from mimicjax.robot import facts as robot_facts
+from mimicjax.robot import mjcf
 from mimicjax.robot.facts import GAIN_KEYS, REQUIRED, Facts
 from mimicjax.robot.shapes import ground_points
 from mimicjax.types import BALL, FIXED, HINGE, Robot
@@ -75,7 +76,7 @@ def _compile(xml: Path) -> mujoco.MjModel:
     if not xml.is_file():
         raise UserError(f"{xml}: no such MJCF file; the key xml of {DEFAULT_FILE} names it, relative to its folder")
     try:
-        return mujoco.MjSpec.from_file(str(xml)).compile()
+        return mjcf.model(xml)
     except (ValueError, mujoco.FatalError) as error:
         raise UserError(f"{xml}: MuJoCo cannot use this file: {' '.join(str(error).split())}") from None
 
@@ -101,7 +102,10 @@ def _joint_of(model: mujoco.MjModel, body: int, xml: Path) -> int:
     name = model.body(body).name
     if count > 1:
         names = ", ".join(model.joint(int(first) + i).name or "unnamed" for i in range(count))
-        raise UserError(f"{xml}: body {name} has {count} joints ({names}); supported is one hinge, one ball, or none")
+        raise UserError(
+            f"{xml}: body {name} has {count} joints ({names}); supported is one hinge, one ball, none, or "
+            "three hinges about x, y, z, which stand for a ball"
+        )
     if count == 0:
         return -1
     joint = model.joint(int(first))

@@ -1,11 +1,12 @@
 """Left and right: what vectors of a robot become in a mirror, the xz plane of the world.
 
-Bodies and joints are paired by their names (left_knee and right_knee); one without a side is its own partner. Places,
-velocities and forces turn their y around, rotations and torques their x and z.
+Bodies and joints are paired by their names (left_knee and right_knee, FL_calf and FR_calf); one without a side is its own
+partner. Places, velocities and forces turn their y around, rotations and torques their x and z.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +20,12 @@ ALIKE = 0.99  # least cosine between a joint's axis and its partner's reflected 
 SIDES = (("left", "right"), ("Left", "Right"), ("LEFT", "RIGHT"))
 
 
+QUADRUPED = re.compile(r"^([FR])([LR])(?=_|$)")  # FL_hip, RR_calf: front and rear, left and right
+
+
 def _partner(name: str) -> str:
+    if leg := QUADRUPED.match(name):
+        return f"{leg[1]}{'R' if leg[2] == 'L' else 'L'}{name[2:]}"
     for left, right in SIDES:
         if left in name:
             return name.replace(left, right)

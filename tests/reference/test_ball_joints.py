@@ -159,54 +159,11 @@ def test_errors_and_reward(frame, robots, view):
     np.testing.assert_allclose(rewards.make(scope)(view)[0], total, rtol=1e-4)
 
 
-# MimicKit's humanoid: name, parent, place in the parent (m), degrees of freedom, axis of a hinge
-HUMANOID = [
-    ("torso", "pelvis", "0 0 .236151", 3, ""), ("head", "torso", "0 0 .223894", 3, ""),
-    ("right_upper_arm", "torso", "-.02405 -.18311 .2435", 3, ""),
-    ("right_lower_arm", "right_upper_arm", "0 -.274788 0", 1, "0 0 1"),
-    ("right_hand", "right_lower_arm", "0 -.258947 0", 0, ""),
-    ("left_upper_arm", "torso", "-.02405 .18311 .2435", 3, ""),
-    ("left_lower_arm", "left_upper_arm", "0 .274788 0", 1, "0 0 1"),
-    ("left_hand", "left_lower_arm", "0 .258947 0", 0, ""), ("right_thigh", "pelvis", "0 -.084887 0", 3, ""),
-    ("right_shin", "right_thigh", "0 0 -.421546", 1, "0 1 0"), ("right_foot", "right_shin", "0 0 -.40987", 3, ""),
-    ("left_thigh", "pelvis", "0 .084887 0", 3, ""), ("left_shin", "left_thigh", "0 0 -.421546", 1, "0 1 0"),
-    ("left_foot", "left_shin", "0 0 -.40987", 3, ""),
-]  # fmt: skip
-WEIGHTS = (1, 0.6, 0.6, 0.4, 0, 0.6, 0.4, 0, 1, 0.6, 0.4, 1, 0.6, 0.4)
 SUM = 1e-3  # absolute, of checksums
 
 
-def body(name: str) -> str:
-    """A body's MJCF with all that hangs on it."""
-    _, _, place, dofs, axis = next(each for each in HUMANOID if each[0] == name)
-    joint = {
-        0: "",
-        1: f'<joint name="{name}" axis="{axis}" range="-2 2"/>',
-        3: f'<joint name="{name}" type="ball" range="0 2"/>',
-    }
-    inside = "".join(body(child) for child, parent, *_ in HUMANOID if parent == name)
-    return f'<body name="{name}" pos="{place}">{joint[dofs]}<geom size=".05" mass="1"/>{inside}</body>'
-
-
-@pytest.fixture(scope="module")
-def humanoid(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("humanoid")
-    inside = "".join(body(name) for name, parent, *_ in HUMANOID if parent == "pelvis")
-    (folder / "robot.xml").write_text(
-        f'<mujoco><compiler angle="radian"/><worldbody><body name="pelvis"><freejoint/><geom size=".09" mass="9"/>{inside}'
-        "</body></worldbody></mujoco>"
-    )
-    moving = [name for name, _, _, dofs, _ in HUMANOID if dofs]
-    gains = ", ".join(f"{name}: {{kp: 100, kd: 10, torque_limit: 100}}" for name in moving)
-    weights = ", ".join(f"{name}: {weight}" for (name, *_), weight in zip(HUMANOID, WEIGHTS, strict=True))
-    (folder / "robot.yaml").write_text(
-        "key_bodies: [head, right_hand, left_hand, right_foot, left_foot]\ncontact_bodies: [right_foot, left_foot]\n"
-        f"gains: {{{gains}}}\njoint_error_weights: {{{weights}}}\n"
-    )
-    return load(folder)
-
-
-def test_mimickits_humanoid(humanoid, golden, checksums):
+def test_mimickits_humanoid(golden, checksums):
+    humanoid = load("humanoid")
     clips = library.pack(humanoid, [synthetic_clip(28)])
     query = jax.jit(lambda time: library.query(humanoid, clips, 0, time))
     earlier = query(jnp.float32(0.26))

@@ -12,9 +12,8 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
-from mimicjax.motion.make.biped import Biped
+from mimicjax.motion.make.biped import Biped, Posture
 from mimicjax.motion.make.curves import rotate
-from mimicjax.motion.make.ik import place_feet
 
 STRETCH = 0.99  # longest leg used, share of the straight one: the knee stays bent by 16 degrees
 SWEEPS = 8
@@ -28,15 +27,23 @@ class MotionPlan(NamedTuple):
     root_quat: np.ndarray  # [F,4]
     foot_pos: np.ndarray  # [F,2,3] m, of the foot bodies' frames, left and right
     foot_quat: np.ndarray  # [F,2,4]
-    dofs: np.ndarray  # [F,D] rad; the legs are still zero
-    support: np.ndarray  # [F,2] m, where the ground should push
+    posture: Posture  # of waist and arms
+    support: np.ndarray  # [F,2] m, where the ground should push, if it always does
     travel: np.ndarray  # [3] m per period
+    # [F,3] m, z up to a constant: how the centre of mass moves, for motions with flight; then support is not used
+    com: np.ndarray | None = None
 
 
 def solve(biped: Biped, plan: MotionPlan) -> np.ndarray:
-    """The motion [F,7+D] in MuJoCo's order (m, quaternion, rad): feet as planned, balanced on `support`."""
+    """The motion [F,nq] in MuJoCo's order (m, quaternions, rad): feet as planned, balanced on `support`.
+
+    Where the plan says how the centre of mass moves, the root moves such that it does.
+    """
     root = lower(biped, plan, plan.root_pos)
     for _ in range(SWEEPS):
+        if plan.com is not None:
+            root = lower(biped, plan, root + plan.com - centres(biped.model, _qpos(biped, plan, root)))
+            continue
         qpos = _qpos(biped, plan, root)
         push, height = pushes(biped.model, qpos, plan.fps, plan.travel)
         shift = _sway(plan.support - push[:, :2], height, plan.fps)
@@ -84,9 +91,19 @@ def pushes(model: mujoco.MjModel, qpos: np.ndarray, fps: float, travel: np.ndarr
     return result, float(heights.mean())
 
 
+def centres(model: mujoco.MjModel, qpos: np.ndarray) -> np.ndarray:
+    """The centre of mass [F,3] m in the world of the motion qpos [F,nq]."""
+    data, result = mujoco.MjData(model), np.zeros((len(qpos), 3))
+    for frame in range(len(qpos)):
+        data.qpos[:] = qpos[frame]
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        result[frame] = data.subtree_com[1]
+    return result
+
+
 def _qpos(biped: Biped, plan: MotionPlan, root_pos: np.ndarray) -> np.ndarray:
-    dofs = place_feet(biped, root_pos, plan.root_quat, plan.foot_pos, plan.foot_quat, plan.dofs)
-    return np.concatenate([root_pos, plan.root_quat, dofs], axis=1)
+    return biped.place(biped, root_pos, plan.root_quat, plan.foot_pos, plan.foot_quat, plan.posture)
 
 
 def _sway(push: np.ndarray, height: float, fps: float) -> np.ndarray:

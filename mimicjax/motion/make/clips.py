@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from mimicjax.errors import UserError, unknown
-from mimicjax.motion.make import balance, biped, gait, squat
-from mimicjax.types import CLAMP, WRAP, Clip, Robot
+from mimicjax.motion.coordinates import dof_pos_of
+from mimicjax.motion.make import balance, ball_legs, gait, hinge_legs, jog, jump, squat, trot
+from mimicjax.types import BALL, CLAMP, WRAP, Clip, Robot
 
 
 class Option(NamedTuple):
@@ -22,12 +23,26 @@ class Option(NamedTuple):
 
 
 class Maker(NamedTuple):
-    """A motion that can be made: plan(biped, **options) with every option given."""
+    """A motion that can be made: solve(robot, **options) -> (qpos [F,nq], travel [3] m), with every option given.
+
+    qpos is one period; frame F would be frame 0 plus `travel`.
+    """
 
     help: str
     loop: int
     options: dict[str, Option]
-    plan: Callable[..., balance.MotionPlan]
+    solve: Callable[..., tuple[np.ndarray, np.ndarray]]
+
+
+def _of_biped(plan: Callable[..., balance.MotionPlan]) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """The solver of a motion that plan(biped, **options) plans."""
+
+    def solve(robot: Robot, **options: float) -> tuple[np.ndarray, np.ndarray]:
+        body = (ball_legs if ball_legs.fits(robot) else hinge_legs).measure(robot)
+        planned = plan(body, **options)
+        return balance.solve(body, planned), planned.travel
+
+    return solve
 
 
 MAKERS = {
@@ -40,7 +55,7 @@ MAKERS = {
             "step_height": Option(0.05, 0.04, 0.12, "m that the swinging foot clears"),
             "fps": Option(120.0, 24.0, 500.0, "frames per second"),
         },
-        gait.walk,
+        _of_biped(gait.walk),
     ),
     "squat": Maker(
         "stands, squats reaching forward with both arms, stands; does not loop",
@@ -49,7 +64,37 @@ MAKERS = {
             "depth": Option(0.32, 0.05, 0.34, "m that the pelvis goes down"),
             "fps": Option(60.0, 24.0, 500.0, "frames per second"),
         },
-        squat.squat,
+        _of_biped(squat.squat),
+    ),
+    "jog": Maker(
+        "runs straight ahead; one cycle of two steps with flight between them, loops",
+        WRAP,
+        {
+            "speed": Option(2.0, 1.0, 2.5, "m/s"),
+            "step_height": Option(0.12, 0.06, 0.16, "m that the swinging foot clears"),
+            "fps": Option(120.0, 24.0, 500.0, "frames per second"),
+        },
+        _of_biped(jog.jog),
+    ),
+    "jump": Maker(
+        "stands, crouches, jumps straight up, lands, stands; does not loop",
+        CLAMP,
+        {
+            "height": Option(0.2, 0.05, 0.3, "m that the centre of mass rises in flight"),
+            "fps": Option(60.0, 24.0, 500.0, "frames per second"),
+        },
+        _of_biped(jump.jump),
+    ),
+    "trot": Maker(
+        "a quadruped trots straight ahead; one cycle of two steps, loops",
+        WRAP,
+        {
+            "speed": Option(0.8, 0.2, 1.2, "m/s"),
+            "cycle": Option(0.5, 0.3, 0.7, "s for both pairs of legs to step"),
+            "step_height": Option(0.06, 0.02, 0.1, "m that the swinging feet clear"),
+            "fps": Option(120.0, 24.0, 500.0, "frames per second"),
+        },
+        trot.trot,
     ),
 }
 
@@ -70,20 +115,22 @@ def make(maker: str, robot: Robot, command: str = "", **options: float) -> Clip:
         if not low <= value <= high:
             raise UserError(f"{maker}: {_flag(name)} is {value:g}; allowed: {low:g} to {high:g} {known[name].help}")
     values = {name: option.default for name, option in known.items()} | options
-    body = biped.measure(robot)
-    plan = MAKERS[maker].plan(body, **values)
-    qpos = balance.solve(body, plan)
-    last = qpos[:1] + np.pad(plan.travel, (0, qpos.shape[1] - 3))
+    qpos, travel = MAKERS[maker].solve(robot, **values)
+    last = qpos[:1] + np.pad(travel, (0, qpos.shape[1] - 3))
     qpos = np.concatenate([qpos, last]) - np.eye(1, qpos.shape[1]) * qpos[0, 0]
-    _check_limits(robot, maker, qpos[:, 7:])
+    dof_pos = dof_pos_of(robot, qpos)
+    _check_limits(robot, maker, dof_pos)
     return Clip(
         name=maker, robot=robot.name, dof_names=robot.dof_names, fps=values["fps"], loop=MAKERS[maker].loop,
-        root_pos=qpos[:, :3], root_quat=qpos[:, 3:7], dof_pos=qpos[:, 7:], maker=command, licence="MIT",
+        root_pos=qpos[:, :3], root_quat=qpos[:, 3:7], dof_pos=dof_pos, maker=command, licence="MIT",
     )  # fmt: skip
 
 
 def _check_limits(robot: Robot, maker: str, dof_pos: np.ndarray) -> None:
     over = np.maximum(dof_pos - robot.dof_range[:, 1], robot.dof_range[:, 0] - dof_pos).max(axis=0)
+    for joint in np.flatnonzero(robot.joint_kinds == BALL):  # what is limited is the whole angle
+        dofs = robot.joint_dof[joint] + np.arange(3)
+        over[dofs] = np.linalg.norm(dof_pos[:, dofs], axis=1).max() - robot.dof_range[dofs[0], 1]
     if over.max() > 0.0:
         joint = robot.dof_names[int(over.argmax())]
         raise UserError(

@@ -45,3 +45,11 @@ def rotate(quat: np.ndarray, vector: np.ndarray) -> np.ndarray:
     for row, q, v in zip(result, quat, np.broadcast_to(vector, result.shape), strict=True):
         mujoco.mju_rotVecQuat(row, v, q)
     return result
+
+
+def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Products a b [F,4] of quaternions: b acts first."""
+    result = np.zeros((len(a), 4))
+    for row, left, right in zip(result, a, b, strict=True):
+        mujoco.mju_mulQuat(row, left, right)
+    return result

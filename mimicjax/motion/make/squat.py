@@ -25,13 +25,11 @@ def squat(biped: Biped, depth: float, fps: float) -> MotionPlan:
     share = down * depth / 0.33  # leans and reaches belong to the depth
     zero = np.zeros(count)
     root = np.stack([zero, zero, -depth * down], axis=1)
-    dofs = np.zeros((count, biped.robot.num_dofs))
-    for name, angle in zip(WAIST, (0.0, 0.0, WAIST_LEAN), strict=True):
-        dofs[:, biped.dof(name)] = angle * share
+    posture = {name: angle * share for name, angle in zip(WAIST, (0.0, 0.0, WAIST_LEAN), strict=True)}
     for sign, side in zip((1.0, -1.0), SIDES, strict=True):
         for part, (stand, bottom) in ARM.items():
             angle = stand + (bottom - stand) * (down if part != "elbow" else share)
-            dofs[:, biped.dof(f"{side}_{part}_joint")] = angle * (sign if part == "shoulder_roll" else 1.0)
+            posture[f"{side}_{part}"] = angle * (sign if part == "shoulder_roll" else 1.0)
     yaw = np.stack([zero + TOE_OUT, zero - TOE_OUT])
     feet = np.array([[0.0, HALF_WIDTH, biped.sole], [0.0, -HALF_WIDTH, biped.sole]])
     # a little behind the middle of the sole: so the ankles bend less
@@ -42,7 +40,7 @@ def squat(biped: Biped, depth: float, fps: float) -> MotionPlan:
         root_quat=quats(zero, LEAN * share, zero),
         foot_pos=np.tile(feet, (count, 1, 1)),
         foot_quat=np.stack([quats(y, zero, zero) for y in yaw], axis=1),
-        dofs=dofs,
+        posture=posture,
         support=np.tile([behind, 0.0], (count, 1)),
         travel=np.zeros(3),
     )
