@@ -33,7 +33,7 @@ from mimicjax.motion.datasets import load_motions
 from mimicjax.motion.reference import Motion
 from mimicjax.robot import symmetry
 from mimicjax.robot.load import load as load_robot
-from mimicjax.run import checkpoint, checkpoint_files, devices, rollout
+from mimicjax.run import checkpoint, checkpoint_files, checks, devices, rollout
 from mimicjax.run.iteration import Parts
 from mimicjax.run.loop import Training
 from mimicjax.types import Clip, Engine, Episodes, TrainState
@@ -48,6 +48,7 @@ def world(settings: RunSettings, furnish: Sequence[Furnish] = (), clips: tuple[C
     furnish: adds objects to the scene beside those of the task, as `scene.build` takes it. clips: instead of those of
     `settings.motion`.
     """
+    checks.settings_fit(settings)
     robot = load_robot(settings.robot)
     clips = clips or load_motions(settings.motion, robot)
     cores = tuple(jax.devices())
@@ -64,6 +65,7 @@ def world(settings: RunSettings, furnish: Sequence[Furnish] = (), clips: tuple[C
         raise UserError(f"num_envs is {count}; it must be divisible by the {len(cores)} devices, for example {low}")
     settings = dataclasses.replace(settings, num_envs=count, engine=dataclasses.replace(settings.engine, name=name))
     dt = 1.0 / settings.engine.control_freq
+    checks.clips_fit(settings, clips)
     motion, note = reference.prepare(robot, library.pack(robot, clips), dt, cores)
     notes.append(note)
     task = tasks.of(robot, settings.env, dt)
