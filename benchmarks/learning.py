@@ -74,7 +74,7 @@ def watch(
     return Process(rows, first or minutes, minutes, machine.in_bytes(usage.ru_maxrss), code)
 
 
-def point(row: dict[str, Any]) -> dict[str, float | None]:
+def point(row: dict[str, Any]) -> dict[str, Any]:
     """What a test found, and when."""
     length = row["Test_Episode_Length"]
     return {

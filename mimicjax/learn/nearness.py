@@ -26,11 +26,8 @@ def some(x: jax.Array, devices: int) -> jax.Array:
 
 def distances(a: jax.Array, b: jax.Array) -> jax.Array:
     """[n,m] of rows a [n,O] from rows b [m,O]."""
-    squares = (
-        jnp.sum(a**2, axis=-1)[:, None]
-        + jnp.sum(b**2, axis=-1)
-        - 2.0 * jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST)
-    )
+    products = jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST)  # what is near is a difference of large numbers
+    squares = jnp.sum(a**2, axis=-1)[:, None] + jnp.sum(b**2, axis=-1) - 2.0 * products
     return jnp.sqrt(jnp.maximum(squares, 0.0) / a.shape[-1])
 
 

@@ -34,7 +34,7 @@ def settings_fit(settings: RunSettings) -> None:
     for name, users in ONLY.items():
         value = getattr(learn, name)
         if learn.algorithm not in users and value != getattr(defaults, name):
-            shown = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else f"{value:g}"
+            shown = vars(value) if dataclasses.is_dataclass(value) else f"{value:g}"
             raise UserError(
                 f"learn.{name} is {shown}, and learn.algorithm {learn.algorithm} does not read it; "
                 f"leave it out, or use {' or '.join(users)}"
