@@ -1,8 +1,9 @@
 """How near the policy's motion is to the clips, in the normalised features that a discriminator sees.
 
 The distance of two windows is the root of their mean squared difference over the features: 1 is a standard deviation in all
-of them. Coverage is Naeem et al. 2020: the share of demonstrations with a window of the policy nearer than their fifth
-nearest demonstration. Both are of a few hundred windows an iteration, so that they cost next to nothing.
+of them. It is taken both ways, as Chamfer distances are: from the policy's windows to the nearest demonstration, and from
+demonstrations to the policy's nearest window, which is large where the policy leaves something out. All are of a few hundred
+windows an iteration, so that they cost next to nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 from mimicjax import statistics
 from mimicjax.statistics import Statistics
 
-ENVS, STEPS, NEIGHBOURS = 256, 2, 5  # windows looked at: of so many environments, over all devices, at so many steps
+ENVS, STEPS = 256, 2  # windows looked at: of so many environments, over all devices, at so many steps
 
 
 def some(x: jax.Array, devices: int) -> jax.Array:
@@ -32,25 +33,24 @@ def distances(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def measure(motion: jax.Array, counts: jax.Array, demonstrations: jax.Array, axis: str | None) -> Statistics:
-    """Motion_Distance, Demo_Distance and Demo_Coverage of normalised windows.
+    """Motion_Distance, Demo_Distance and Demo_Spread of normalised windows.
 
-    motion: [n,O] of the policy on this device, of which `counts` [n] counts; demonstrations: [m,O] of the clips. Demo_Distance
-    is what Motion_Distance would be of motion that is the clips': of demonstrations to the nearest other one. Every device
-    measures its own windows and demonstrations against those of all.
+    motion: [n,O] of the policy on this device, of which `counts` [n] counts; demonstrations: [m,O] of the clips. Motion_Distance
+    is that of motion to the nearest demonstration, Demo_Distance that of demonstrations to the nearest motion, Demo_Spread that
+    of two demonstrations. Every device measures its own windows and demonstrations against those of all.
     """
     gather = lambda x: x if axis is None else jax.lax.all_gather(x, axis, tiled=True)  # noqa: E731
     clips, robots, there = gather(demonstrations), gather(motion), gather(counts)
-    nearest = jnp.min(distances(motion, clips), axis=-1)
-    # which of all demonstrations are this device's: none is its own neighbour
-    first = 0 if axis is None else jax.lax.axis_index(axis) * len(demonstrations)
-    same = (first + jnp.arange(len(demonstrations)))[:, None] == jnp.arange(len(clips))
-    others = jnp.sort(jnp.where(same, jnp.inf, distances(demonstrations, clips)), axis=-1)
-    radius = others[:, min(NEIGHBOURS, len(clips) - 1) - 1]
     to_robots = jnp.min(jnp.where(there > 0, distances(demonstrations, robots), jnp.inf), axis=-1)
+    pairs = distances(demonstrations, clips)
+    first = 0 if axis is None else jax.lax.axis_index(axis) * len(demonstrations)
+    other = (first + jnp.arange(len(demonstrations)))[:, None] != jnp.arange(
+        len(clips)
+    )  # none makes a pair with itself
     return {
-        "Motion_Distance": statistics.mean(nearest, counts),
-        "Demo_Distance": statistics.mean(others[:, 0]),
-        "Demo_Coverage": statistics.mean(to_robots <= radius),
+        "Motion_Distance": statistics.mean(jnp.min(distances(motion, clips), axis=-1), counts),
+        "Demo_Distance": statistics.mean(jnp.where(jnp.any(there > 0), to_robots, 0.0), jnp.isfinite(to_robots)),
+        "Demo_Spread": statistics.mean(pairs, other),
     }
 
 

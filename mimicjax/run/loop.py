@@ -31,7 +31,7 @@ ORDER = (
     "Critic_Loss", "Actor_Loss", "Clip_Frac", "Imp_Ratio", "KL", "Action_Bound_Loss", "Disc_Loss", "Disc_Grad_Penalty",
     "Disc_Agent_Acc", "Disc_Demo_Acc", "Disc_Agent_Logit", "Disc_Demo_Logit", "Disc_Logit_Loss", "Disc_Pos_Acc",
     "Disc_Neg_Acc", "Disc_Pos_Logit", "Disc_Neg_Logit", "Adv_Mean", "Adv_Std", "Disc_Reward_Mean", "Disc_Reward_Std",
-    "Motion_Distance", "Demo_Distance", "Demo_Coverage",
+    "Motion_Distance", "Demo_Distance", "Demo_Spread",
 )  # fmt: skip
 LAST = ("Obs_Norm_Mean", "Obs_Norm_Std", "Exp_Prob", "Action_Std", "Actor_Learning_Rate")
 WITHIN = ("episodes", "unstable", "reward_mean")  # statistics that other columns hold

@@ -11,19 +11,15 @@ from mimicjax import statistics
 from mimicjax.learn import nearness
 
 
-def test_distance_and_coverage_of_points_on_a_line():
-    """Demonstrations at 0, 1, ..., 9; the policy is at 0.25 and 2.5, and a third one that does not count at 9."""
-    clips = jnp.arange(10.0)[:, None]
-    motion, counts = jnp.asarray([[0.25], [2.5], [9.0]]), jnp.asarray([1.0, 1.0, 0.0])
-    shown = statistics.values(nearness.measure(motion, counts, clips, None))
+def test_distances_of_points_on_a_line():
+    """Demonstrations at 0, 1, 2, 3; the policy is at 0.25 and 1.5, and a third one that does not count at 3."""
+    motion, counts = jnp.asarray([[0.25], [1.5], [3.0]]), jnp.asarray([1.0, 1.0, 0.0])
+    shown = statistics.values(nearness.measure(motion, counts, jnp.arange(4.0)[:, None], None))
     assert shown["Motion_Distance"] == pytest.approx((0.25 + 0.5) / 2)
-    assert shown["Demo_Distance"] == pytest.approx(1.0)
-    # the fifth nearest other one is 5 from the ends, 4 from those beside, then 3: 0 to 5 see 2.5 within it, 6 to 9 do not,
-    # as 6 is 3.5 from it with a radius of 3
-    gaps = np.abs(np.arange(10.0)[:, None] - np.arange(10.0))
-    radius = np.sort(gaps, axis=1)[:, 5]
-    want = np.mean(np.min(np.abs(np.arange(10.0)[:, None] - [0.25, 2.5]), axis=1) <= radius)
-    assert shown["Demo_Coverage"] == pytest.approx(want) == pytest.approx(0.6)
+    assert shown["Demo_Distance"] == pytest.approx((0.25 + 0.5 + 0.5 + 1.5) / 4)
+    assert shown["Demo_Spread"] == pytest.approx((3 * 1 + 2 * 2 + 1 * 3) / 6)
+    nothing = statistics.values(nearness.measure(motion, jnp.zeros(3), jnp.arange(4.0)[:, None], None))
+    assert np.isnan([nothing["Motion_Distance"], nothing["Demo_Distance"]]).all()
 
 
 def test_a_distance_is_in_standard_deviations():
@@ -35,12 +31,17 @@ def test_a_distance_is_in_standard_deviations():
     )
 
 
-def test_motion_that_is_the_clips_is_as_near_as_they_are_to_themselves():
-    clips, motion = jax.random.normal(jax.random.key(1), (2, 400, 3))
-    shown = statistics.values(nearness.measure(motion, jnp.ones(400), clips, None))
-    assert shown["Motion_Distance"] == pytest.approx(shown["Demo_Distance"], rel=0.1) and shown["Demo_Coverage"] > 0.9
-    still = statistics.values(nearness.measure(jnp.zeros((400, 3)), jnp.ones(400), clips, None))
-    assert still["Demo_Coverage"] < 0.2  # a robot that stands in the middle of all is near to few
+def test_a_robot_that_stands_is_told_from_one_that_moves_and_from_one_that_does_half():
+    """The clip is a circle of radius 1: two of its points are 4 / pi apart in the mean (over root 2, for two features)."""
+    angle = jnp.linspace(0.0, 2 * jnp.pi, 400, endpoint=False)
+    circle, ones = jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1), jnp.ones(400)
+    measure = lambda motion: statistics.values(nearness.measure(motion, ones, circle, None))  # noqa: E731
+    moves, stands, half = measure(0.9 * circle), measure(0.0 * circle), measure(circle.at[200:].set(circle[:200]))
+    assert moves["Demo_Spread"] == pytest.approx(4 / np.pi / np.sqrt(2), rel=0.01)
+    assert moves["Motion_Distance"] == pytest.approx(0.1 / np.sqrt(2), rel=0.01)
+    assert moves["Demo_Distance"] == pytest.approx(moves["Motion_Distance"], rel=0.01)
+    assert stands["Motion_Distance"] / stands["Demo_Spread"] == pytest.approx(np.pi / 4, rel=0.01)
+    assert half["Motion_Distance"] < 0.01 and half["Demo_Distance"] > 0.2
 
 
 @pytest.mark.parametrize(("envs", "kept"), [(4, 4), (1024, 256)])

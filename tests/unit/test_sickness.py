@@ -15,15 +15,15 @@ LEARN = LearnSettings(latent=LatentSettings(dim=16))
 HEALTHY = [
     {
         "Disc_Agent_Acc": 0.95, "Disc_Demo_Acc": 0.93, "Disc_Reward_Mean": 0.4 + 0.02 * n, "Motion_Distance": 1.0 - 0.05 * n,
-        "Demo_Distance": 0.2, "Demo_Coverage": min(1.0, 0.1 * n), "Enc_Reward_Mean": 0.1 + 0.03 * n, "Diversity_Loss": 0.5,
+        "Demo_Distance": 1.2 - 0.05 * n, "Demo_Spread": 0.9, "Enc_Reward_Mean": 0.1 + 0.03 * n, "Diversity_Loss": 0.5,
     }
     for n in range(14)
 ]  # fmt: skip
 # words of the line -> what is otherwise in every row
 SICK = {
     "the discriminator has won": {"Disc_Agent_Acc": 1.0, "Disc_Demo_Acc": 0.999, "Disc_Reward_Mean": 0.01},
-    "may be standing still": {"Disc_Reward_Mean": 1.5, "Motion_Distance": 1.4, "Demo_Coverage": 0.0},
-    "mode collapse": {"Motion_Distance": 0.3, "Demo_Coverage": 0.2},
+    "may be standing still": {"Disc_Reward_Mean": 1.5, "Motion_Distance": 0.7, "Demo_Distance": 0.8},
+    "mode collapse": {"Motion_Distance": 0.3, "Demo_Distance": 0.7},
     "the latent is ignored": {"Enc_Reward_Mean": 0.105},
     "latents act alike": {"Diversity_Loss": 0.99},
 }
