@@ -56,7 +56,11 @@ def measure(world: World) -> episodes.Measure:
         distance = jnp.mean(jnp.linalg.norm(reference.body_pos - pose.body_pos, axis=-1))
         broke = (fall(view) | strayed(view)).astype(jnp.float32)
         errors = terminations.tracking_errors(pose, reference)
-        return {**errors, "global_error": distance, "broke_rule": broke}
+        speeds = {
+            "Speed": jnp.linalg.norm(pose.root_vel[:2]),
+            "Reference_Speed": jnp.linalg.norm(reference.root_vel[:2]),
+        }
+        return {**errors, **speeds, "global_error": distance, "broke_rule": broke}
 
     return lambda motion, moment: jax.vmap(lambda each: measure_one(motion, each))(moment)
 
@@ -94,6 +98,7 @@ def run(restored: Restored, engine: Engine, random: int, seed: int) -> Results:
         first_error={name: first[name] for name in metrics.ERRORS},
         global_error=episode.errors["global_error"],
         worst_error=episode.worst["global_error"],
+        speed={name: episode.errors[name] for name in metrics.SPEEDS},
         broke_rule=episode.worst["broke_rule"] > 0,
     )
 

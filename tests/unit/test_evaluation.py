@@ -63,6 +63,7 @@ def results(**changes) -> Results:
         first_error=dict(zeros),
         global_error=np.array([0.1, 0.2, 0.4, 0.3]),
         worst_error=np.array([0.2, 0.4, 0.45, 0.6]),
+        speed={"Speed": np.array([1.0, 1.0, 2.0, 0.5]), "Reference_Speed": np.ones(4)},
         broke_rule=np.array([False, False, True, False]),
     )
     return four._replace(**changes)
@@ -83,6 +84,7 @@ def test_errors_count_every_step_and_one_entry_for_every_reset():
     figures = metrics.figures(results(mean_error=mean, first_error=dict.fromkeys(ERRORS, np.full(4, 0.25))))
     for name in ERRORS:  # (20 + 30 over the steps + 4 x 0.25) / (65 steps + 4 resets)
         assert figures[name].value == pytest.approx(51 / 69)
+    assert figures["Speed"].value == pytest.approx((10 + 30 + 2 * 15 + 0.5 * 10) / 65)  # m/s, by steps
     assert figures["MPJPE_Root"].value == pytest.approx(1000 * 50 / 65)  # no entries for resets
 
 
