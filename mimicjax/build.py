@@ -26,7 +26,7 @@ from mimicjax.errors import UserError
 from mimicjax.evaluation import episodes
 from mimicjax.evaluation.episodes import Player
 from mimicjax.evaluation.restored import Restored, settings_of
-from mimicjax.learn import actor_critic, algorithms
+from mimicjax.learn import actor_critic, algorithms, prior_files, score
 from mimicjax.learn.sockets import Agent, Mirror, Policy, Spec
 from mimicjax.motion import library, reference
 from mimicjax.motion.datasets import load_motions
@@ -159,6 +159,8 @@ def parts(of: World) -> Parts:
     per_device = settings.num_envs // count
     algorithm = algorithms.of(settings.learn.algorithm)
     size = sizes(of)
+    if score.VIEW in size.views and settings.learn.smp.prior:
+        prior_files.check(Path(settings.learn.smp.prior), prior_facts(of))
     models = [
         maker.make(settings.learn, size.views[maker.needs], per_device, count) for maker in algorithm.reward_models
     ]
@@ -182,6 +184,17 @@ def _rollout_bytes(of: World, size: Sizes) -> int:
     numbers = sum(size.blocks.values()) + sum(size.views.values()) + of.robot.num_dofs
     # and of every step log-probability, reward and end value; whether sampled, whether valid, and the done code
     return of.settings.learn.steps_per_iter * (4 * (numbers + 3) + 3)
+
+
+def prior_facts(of: World) -> dict[str, Any]:
+    """What a diffusion prior must have been trained with, to judge this world's motion."""
+    settings, seen = of.settings, of.settings.env.observations
+    return {
+        "robot": of.robot.name, "robot_hash": facts(of)["robot_hash"], "size": sizes(of).views[score.VIEW],
+        "control_freq": settings.engine.control_freq, "disc_steps": settings.env.disc_steps, "frame": seen.frame,
+        "root_height": seen.root_height, "timesteps": settings.learn.smp.timesteps,
+        "hidden": list(settings.learn.smp.hidden),
+    }  # fmt: skip
 
 
 def first_agent(of: World, key: jax.Array) -> Agent:

@@ -68,6 +68,23 @@ class EncSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class SmpSettings:
+    """SMP's diffusion prior, which `python -m mimicjax.train_prior` trains, and the reward that it gives."""
+
+    prior: str = key("", "folder of the prior")
+    hidden: list[int] = key([512, 512], "hidden layers of the prior")
+    timesteps: int = key(50, "steps of its noise schedule", low=2)
+    iterations: int = key(4000, "gradient steps that train it", low=1)
+    batch_size: int = key(512, "windows of motion in one of them", low=1)
+    learning_rate: float = key(1e-3, "its learning rate at first; it falls to 0 along a cosine", above=0.0)
+    ema: float = key(0.995, "how much of the averaged parameters stays in a gradient step", low=0.0, high=1.0)
+    diffusion_steps: list[int] = key([22, 15, 8], "steps of the schedule at which motion is judged", low=0)
+    reward_scale: float = key(1.0, "largest reward (MimicKit's smp_reward_scale)", low=0.0)
+    loss_scale: float = key(6.0, "how fast it falls with the score's error (sds_loss_scale)", low=0.0)
+    normalizer_samples: float = key(1e6, "samples after which the error's mean size is fixed", low=0.0)
+
+
+@dataclasses.dataclass(frozen=True)
 class LearnSettings:
     """Networks and updates; names and defaults are MimicKit's where the idea is the same."""
 
@@ -109,6 +126,8 @@ class LearnSettings:
     latent: LatentSettings = key(LatentSettings, "")
     diversity_weight: float = key(0.01, "ASE: weight of the penalty on latents that act alike", low=0.0)
     diversity_tar: float = key(1.0, "ASE: squared difference of means aimed at, by the latents' distance", low=0.0)
+    smp_reward_weight: float = key(0.0, "SMP: weight of the prior's reward", low=0.0)
+    smp: SmpSettings = key(SmpSettings, "")
     awr_temp: float = key(1.0, "AWR: advantage by which a sample's weight grows e-fold", above=0.0)
     a_weight_clip: float = key(20.0, "AWR: largest weight of a sample", above=0.0)
     lcp_weight: float = key(0.002, "LCP: weight of the squared gradient of log-probabilities", low=0.0)

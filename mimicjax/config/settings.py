@@ -17,6 +17,7 @@ from mimicjax.config.learn import (
     LatentSettings,
     LearnSettings,
     OptimizerSettings,
+    SmpSettings,
     StdSettings,
 )
 from mimicjax.config.push import DisturbSettings
@@ -26,7 +27,7 @@ from mimicjax.config.tasks import LocationSettings, ReachSettings, SteeringSetti
 __all__ = [
     "ActionSettings", "DiscSettings", "DisturbSettings", "EncSettings", "EngineSettings", "EnvSettings", "KeepSettings",
     "LatentSettings", "LearnSettings", "LocationSettings", "ObservationSettings", "OptimizerSettings", "RandomizeSettings",
-    "ReachSettings", "RewardSettings", "RunSettings", "SteeringSettings", "StdSettings", "TerminationSettings",
+    "ReachSettings", "RewardSettings", "RunSettings", "SmpSettings", "SteeringSettings", "StdSettings", "TerminationSettings",
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -45,8 +46,11 @@ def difference(scope: Scope) -> Sight:
     return Sight(lambda view: of_pose(view.reference) - of_pose(view.pose))
 
 
-def motion(scope: Scope) -> Sight:
-    """AMP's window of the last poses, the oldest first: places and headings as seen from the newest one's root."""
+def motion(scope: Scope, dof_vel: bool = True) -> Sight:
+    """AMP's window of the last poses, the oldest first: places and headings as seen from the newest one's root.
+
+    dof_vel: with the joints' velocities, which SMP leaves out.
+    """
     robot, settings = scope.robot, scope.settings.observations
     local, height, track = settings.frame == "heading", settings.root_height, tracks_root(scope.settings)
 
@@ -59,7 +63,8 @@ def motion(scope: Scope) -> Sight:
             vel, spin = rotation.rotate(back, vel), rotation.rotate(back, spin)
         joints = rotation.six(pose.joint_quat).reshape(-1)
         tall = pose.root_pos[2:] if height else pose.root_pos[:0]
-        return jnp.concatenate([place[:2], tall, rotation.six(quat), joints, keys.reshape(-1), vel, spin, pose.dof_vel])
+        speeds = pose.dof_vel if dof_vel else pose.dof_vel[:0]
+        return jnp.concatenate([place[:2], tall, rotation.six(quat), joints, keys.reshape(-1), vel, spin, speeds])
 
     def see(view: View) -> jax.Array:
         last = view.pose
@@ -70,4 +75,8 @@ def motion(scope: Scope) -> Sight:
     return Sight(see, scope.settings.disc_steps)
 
 
-VIEWS: dict[str, Callable[[Scope], Sight]] = {"difference": difference, "motion": motion}
+VIEWS: dict[str, Callable[[Scope], Sight]] = {
+    "difference": difference,
+    "motion": motion,
+    "motion_without_dof_vel": functools.partial(motion, dof_vel=False),
+}

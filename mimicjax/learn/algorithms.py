@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mimicjax.errors import pick
-from mimicjax.learn import encoder, gaussian, latent, losses, reward_models
+from mimicjax.learn import encoder, gaussian, latent, losses, reward_models, score
 from mimicjax.learn.sockets import Algorithm
 
 PENALTIES = (losses.action_bound, losses.action_reg, losses.entropy_bonus)  # each by its weight in the settings
@@ -21,6 +21,7 @@ ALGORITHMS = {
     "ASE": Algorithm(latent.make, losses.ppo, (*PENALTIES, losses.diversity), (reward_models.AMP, encoder.ENCODER)),
     # adversarial differential discriminators, Zhang et al. 2025
     "ADD": Algorithm(gaussian.make, losses.ppo, PENALTIES, (reward_models.ADD,)),
+    "SMP": Algorithm(gaussian.make, losses.ppo, PENALTIES, (score.SMP,)),  # score-matching motion priors, MimicKit
 }
 
 

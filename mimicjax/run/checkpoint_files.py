@@ -5,16 +5,15 @@ A complete checkpoint is named by its step, `0000000120`; one that is being writ
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from mimicjax import arrays
 from mimicjax.errors import UserError
 
 NAME = re.compile(r"(\d{10,})(?:\.(\d+))?")  # step, and a count if the step was saved again
@@ -84,35 +83,12 @@ def remove(path: Path) -> None:
     shutil.rmtree(hidden)
 
 
-def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    import orbax.checkpoint as ocp  # takes a second, which commands that save nothing do not wait for
-
-    with _quiet(), ocp.PyTreeCheckpointer() as checkpointer:
-        checkpointer.save(path.resolve(), {n: a for n, a in arrays.items() if a.size})  # zarr has no empty arrays
+write_arrays = arrays.write
 
 
 def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
-    """The arrays of `names`, or all; others are not read."""
-    import orbax.checkpoint as ocp
-
-    part = {} if names is None else {"item": dict.fromkeys(names, 0), "partial_restore": True}
-    try:
-        with _quiet(), ocp.PyTreeCheckpointer() as checkpointer:
-            arrays = checkpointer.restore(path.resolve(), args=ocp.args.PyTreeRestore(**part))
-            return {name: np.asarray(array) for name, array in arrays.items()}
-    except Exception as problem:  # whatever Orbax, tensorstore and the codecs say about damaged files
-        raise damaged(path.parent, " ".join(str(problem).split())[:200]) from problem
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Orbax logs pages of traces from its threads before it raises; the error that we raise says it in a line."""
-    logger = logging.getLogger("absl")
-    before, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = before
+    """The arrays of `names`, or all, of a checkpoint's `path`; others are not read. Raises UserError for damaged ones."""
+    return arrays.read(path, names, lambda what: damaged(path.parent, what))
 
 
 def sync(folder: Path) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import priors
 import pytest
 
 from mimicjax import build, config, statistics
 from mimicjax.config.settings import RunSettings
+from mimicjax.learn import score
 from mimicjax.run import iteration
 from mimicjax.statistics import Largest, Mean
+from mimicjax.world import World
 
 SMALL = {
     "num_envs": 4, "engine.name": "native", "learn.steps_per_iter": 4, "learn.actor_hidden": [16],
@@ -38,7 +44,9 @@ def parameters(state) -> dict[str, list[np.ndarray]]:
     trees = {"actor": agent.actor, "critic": agent.critic}
     trees |= {f"normaliser of {name}": norm.mean for name, norm in agent.norm.items()}
     for number, model in enumerate(jax.device_get(state.reward_models)):
-        trees |= {f"reward model {number}": model.params, f"normaliser of reward model {number}": model.norm.mean}
+        trees |= {f"normaliser of reward model {number}": model.norm.mean}
+        if hasattr(model, "params"):  # SMP's prior is frozen
+            trees |= {f"reward model {number}": model.params}
     return {name: jax.tree.leaves(tree) for name, tree in trees.items()}
 
 
@@ -56,13 +64,26 @@ def not_finite(stats: statistics.Statistics) -> set[str]:
     return {name for name in bad | empty | none if not name.startswith(RARE)} | (bad - none)
 
 
+def prepared(name: str, folder: Path) -> World:
+    """The world of a config, small; with a prior where it needs one."""
+    world = build.world(config.load(RunSettings, name, SMALL))
+    settings = world.settings
+    if settings.learn.algorithm != "SMP":
+        return world
+    smp = dataclasses.replace(settings.learn.smp, hidden=[8], prior=str(folder))
+    learn = dataclasses.replace(settings.learn, smp=smp)
+    world = world._replace(settings=dataclasses.replace(settings, learn=learn))
+    priors.write(folder, build.sizes(world).views[score.VIEW], smp, **build.prior_facts(world))
+    return world
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_config_trains(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_config_trains(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two iterations move everything that learns, are traced once and compiled once, and their statistics are numbers."""
     chex.clear_trace_counter()
     for part in ("roll", "learn"):
         monkeypatch.setattr(iteration, part, chex.assert_max_traces(getattr(iteration, part), 1))
-    world = build.world(config.load(RunSettings, name, SMALL))
+    world = prepared(name, tmp_path / "prior")
     training = build.training(world)
     state = training.place(training.first())
     before = parameters(state)

@@ -5,19 +5,22 @@ Each compares what 1, 2 and 8 devices make of the same, and fails if they differ
 
 from __future__ import annotations
 
+import functools
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import priors
 import worlds
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from mimicjax import build, config, statistics
-from mimicjax.config.learn import EncSettings, LatentSettings
+from mimicjax.config.learn import EncSettings, LatentSettings, SmpSettings
 from mimicjax.config.settings import DiscSettings, LearnSettings, OptimizerSettings, RunSettings, StdSettings
 from mimicjax.learn import acting, actor_critic, normalizers
 from mimicjax.learn.algorithms import ALGORITHMS
@@ -39,7 +42,7 @@ SETTINGS = dict(
     disc_reward_weight=0.5, action_bound_weight=1.0, action_reg_weight=0.1, action_entropy_weight=0.01, target_kl=1e-5,
     norm_adv_own=0.5, std=StdSettings(mode="annealed", begin=0.5, anneal_samples=960, success_length=1.0),
     enc_reward_weight=0.5, enc=EncSettings(hidden=[16], optimizer=WHOLE), latent=LatentSettings(dim=4),
-    diversity_weight=0.5, lcp_weight=0.1,
+    diversity_weight=0.5, lcp_weight=0.1, smp_reward_weight=0.5,
 )  # fmt: skip
 
 
@@ -74,8 +77,14 @@ def lies() -> Rollout:
     return Rollout(**{name: envs if name in ("last_obs", "pushed") else rows for name in Rollout._fields})
 
 
+@functools.cache
+def prior() -> SmpSettings:
+    """Of what SMP sees, in a folder of this process."""
+    return priors.write(Path(tempfile.mkdtemp()) / "prior", SEEN)
+
+
 def parts_of(name: str, count: int) -> Parts:
-    settings = LearnSettings(algorithm=name, **SETTINGS)
+    settings = LearnSettings(algorithm=name, smp=prior() if name == "SMP" else SmpSettings(), **SETTINGS)
     row = ALGORITHMS[name]
     demonstrate = lambda name, motion, keys: jax.vmap(lambda key: jax.random.normal(key, (SEEN,)))(keys)  # noqa: E731
     return Parts(
@@ -137,7 +146,8 @@ def same_iteration(name: str) -> None:
         after, stats, rows = split(count, once, (specs, lies()), (specs, P(), [rows, rows]))(state, rollout)
         assert float(after.agent.progress) > 0.25 and float(after.agent.actor_opt.hyperparams["learning_rate"]) != 0.05
         results[count] = (after._replace(key=()), statistics.values(stats), rows)
-        changed = [not np.array_equal(a, b) for a, b in zip(host(state).values(), host(after).values(), strict=True)]
+        learned = {part: value for part, value in host(after).items() if ".prior" not in part}  # SMP's is frozen
+        changed = [not np.array_equal(host(state)[part], value) for part, value in learned.items()]
         assert sum(changed) > 0.8 * len(changed)
     for count in COUNTS[1:]:
         for got, want, what in zip(results[count], results[1], ("state", "statistics", "samples"), strict=True):

@@ -19,7 +19,7 @@ def run(name: str, *arguments: str) -> None:
     # without optimisation all compile in two thirds of the time
     flags = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
     env = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    env["PYTHONPATH"] = os.pathsep.join([str(PROGRAMS.parents[2]), env.get("PYTHONPATH", "")])
+    env["PYTHONPATH"] = os.pathsep.join([str(PROGRAMS.parents[2]), str(PROGRAMS.parents[1]), env.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, str(PROGRAMS), name, *arguments], capture_output=True, text=True, timeout=600, env=env
     )

@@ -11,7 +11,7 @@ import pytest
 import mimicjax
 
 PACKAGE = Path(mimicjax.__file__).parent
-BASE = {"bar", "statistics", "types", "rotation", "config", "errors", "files", "paths", "text", "versions"}
+BASE = {"arrays", "bar", "statistics", "types", "rotation", "config", "errors", "files", "paths", "text", "versions"}
 LAYERS = [
     "robot",
     "motion",
