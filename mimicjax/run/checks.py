@@ -16,6 +16,7 @@ from mimicjax.types import WRAP, Clip
 ONLY = {
     "disc_reward_weight": ("ADD", "AMP", "ASE"),
     "enc_reward_weight": ("ASE",),
+    "smp_reward_weight": ("SMP",),
     "diversity_weight": ("ASE",),
     "diversity_tar": ("ASE",),
     "latent": ("ASE",),
@@ -23,7 +24,7 @@ ONLY = {
     "a_weight_clip": ("AWR",),
     "lcp_weight": ("LCP",),
 }
-STYLE = ("AMP", "ASE")  # those that imitate how, and not when and where: they leave room for a task
+STYLE = ("AMP", "ASE", "SMP")  # those that imitate how, and not when and where: they leave room for a task
 
 
 def settings_fit(settings: RunSettings) -> None:
@@ -41,7 +42,7 @@ def settings_fit(settings: RunSettings) -> None:
             )
     _check_task(settings)
     rewarded = learn.task_reward_weight > 0 and rewards.any_of(env)
-    learned = learn.disc_reward_weight > 0 or learn.enc_reward_weight > 0
+    learned = max(learn.disc_reward_weight, learn.enc_reward_weight, learn.smp_reward_weight) > 0
     if not rewarded and not learned:
         raise UserError(
             f"learn.algorithm {learn.algorithm}: nothing is rewarded; give env.rewards or env.task with "
@@ -77,7 +78,7 @@ def clips_fit(settings: RunSettings, clips: Sequence[Clip]) -> None:
     steps, rate = settings.env.disc_steps, settings.engine.control_freq
     span = (steps - 1) / rate
     for clip in clips:
-        if "motion" in needs and clip.loop != WRAP and span > clip.duration + 1e-6:
+        if any(view.startswith("motion") for view in needs) and clip.loop != WRAP and span > clip.duration + 1e-6:
             most = int(clip.duration * rate + 1e-6) + 1
             raise UserError(
                 f"env.disc_steps is {steps}, {span:.2f} s of motion, and the clip {clip.name} has {clip.duration:.2f} s; "

@@ -13,7 +13,11 @@ from mimicjax.text import duration, short
 
 COLUMNS = 10  # of the bar
 FIGURES = ("episode", "reward/step", "error")
-STYLE = {"style": "Disc_Reward_Mean", "distance": "Motion_Distance"}  # of training, also beside the figures of a test
+STYLE = {
+    "Disc_Reward_Mean": "style",
+    "Smp_Reward_Mean": "style",
+    "Motion_Distance": "distance",
+}  # of training, also beside the figures of a test
 NARROW = (
     "distance",
     "reward/step",
@@ -78,7 +82,7 @@ class Display:
         if "Samples_Per_Second" in row:  # without compilation, tests and checkpoints; not known of the first iteration
             self.rate = row["Samples_Per_Second"] or math.nan
         self.now = Extent(samples, minutes, iteration)
-        self.style |= {name: f"{row[column]:.3f}" for name, column in STYLE.items() if column in row}
+        self.style |= {name: f"{row[column]:.3f}" for column, name in STYLE.items() if column in row}
         self.training |= figures(row, "Train", errors=not logged)  # errors of a log row are those of its test
         if row and logged:
             self.message(self.text("test", figures(row, "Test")))
