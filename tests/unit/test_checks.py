@@ -18,7 +18,7 @@ from mimicjax.types import CLAMP, WRAP
 TASK = {"env.task": "steering", "learn.task_reward_weight": 0.5}
 # what is wrong -> (config, overrides, words of the error)
 REFUSED = {
-    "a task beside ADD": ("add_g1", TASK, ["env.task steering", "learn.algorithm ADD", "allowed: learn.algorithm AMP or ASE or SMP"]),
+    "a task beside ADD": ("add_g1", TASK, ["env.task steering", "learn.algorithm ADD", "allowed: learn.algorithm AMP or ASE"]),
     "a task where the clip is": ("deepmimic_g1", TASK, ["env.task steering", "not where the task wants it", "AMP or ASE or SMP"]),
     "a task that nothing rewards": ("amp_g1", {"env.task": "location"}, ["learn.task_reward_weight is 0"]),
     "a discriminator of nothing": ("deepmimic_g1", {"learn.disc_reward_weight": 1}, ["does not read it", "ADD or AMP or ASE"]),
