@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import signal
@@ -73,12 +74,13 @@ def watch(
     return Process(rows, first or minutes, minutes, machine.in_bytes(usage.ru_maxrss), code)
 
 
-def point(row: dict[str, Any]) -> dict[str, float]:
+def point(row: dict[str, Any]) -> dict[str, Any]:
     """What a test found, and when."""
     length = row["Test_Episode_Length"]
     return {
         "minutes": row["minutes"], "samples": row["Samples"], "test_length": length,
-        "return_per_step": row["Test_Return"] / max(length, 1.0),
+        # none where the environment rewards nothing, and all that is learned from is learned itself
+        "return_per_step": None if row["Test_Return"] is None else row["Test_Return"] / max(length, 1.0),
         "body_error_mm": 1e3 * row["Body_Pos_Err"], "root_error_mm": 1e3 * row["Root_Pos_Err"],
     }  # fmt: skip
 
@@ -105,8 +107,8 @@ def reached(text: str) -> Callable[[dict], bool]:
     parts = [part.partition(sign) for part in text.split(",") for sign in (">=", "<=") if sign in part]
 
     def enough(row: dict) -> bool:
-        found = point(row)
-        return all(found[name] >= float(v) if sign == ">=" else found[name] <= float(v) for name, sign, v in parts)
+        figures = {name: math.nan if value is None else value for name, value in point(row).items()}
+        return all(figures[name] >= float(v) if sign == ">=" else figures[name] <= float(v) for name, sign, v in parts)
 
     return enough if parts else lambda row: False
 

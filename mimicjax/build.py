@@ -34,7 +34,7 @@ from mimicjax.motion.reference import Motion
 from mimicjax.motion.sampling import Sampler
 from mimicjax.robot import symmetry
 from mimicjax.robot.load import load as load_robot
-from mimicjax.run import checkpoint, checkpoint_files, devices, rollout
+from mimicjax.run import checkpoint, checkpoint_files, checks, devices, rollout
 from mimicjax.run.iteration import Parts
 from mimicjax.run.loop import Training
 from mimicjax.types import Clip, Engine, Episodes, TrainState
@@ -50,6 +50,7 @@ def world(settings: RunSettings, furnish: Sequence[Furnish] = (), clips: tuple[C
     `settings.motion`.
     """
     settings = skill.resolve(settings)
+    checks.settings_fit(settings)
     robot = load_robot(settings.robot)
     clips = clips or load_motions(settings.motion, robot)
     cores = tuple(jax.devices())
@@ -66,6 +67,7 @@ def world(settings: RunSettings, furnish: Sequence[Furnish] = (), clips: tuple[C
         raise UserError(f"num_envs is {count}; it must be divisible by the {len(cores)} devices, for example {low}")
     settings = dataclasses.replace(settings, num_envs=count, engine=dataclasses.replace(settings.engine, name=name))
     dt = 1.0 / settings.engine.control_freq
+    checks.clips_fit(settings, clips)
     motion, note = reference.prepare(robot, library.pack(robot, clips), dt, cores)
     notes.append(note)
     task = tasks.of(robot, settings.env, dt)

@@ -42,7 +42,7 @@ class ObservationSettings:
 class RewardSettings:
     """One reward term: weight x exp(-scale x error)."""
 
-    weight: float = key(0.0, "weight of the term")
+    weight: float = key(0.0, "weight of the term", low=0.0)
     scale: float = key(1.0, "how fast the term falls with its error", low=0.0)
 
 

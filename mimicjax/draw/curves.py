@@ -63,7 +63,7 @@ def without_short_rows(table: Curves) -> Curves:
         return table
     covered = np.diff(table["Samples"], prepend=0.0)
     few = covered < SHORT * np.nanmedian(covered)
-    training = ("Train_", "Disc_", "Samples_Per_Second")
+    training = ("Train_", "Disc_", "Motion_", "Demo_", "Samples_Per_Second")
     return {name: np.where(few, np.nan, y) if name.startswith(training) else y for name, y in table.items()}
 
 
@@ -98,7 +98,7 @@ def _rewards(table: Curves) -> Curves:
     curves = {label: _ratio(table[name], lengths[label]) for label, name in names.items() if name in table}
     if "Disc_Reward_Mean" in table:
         curves["discriminator's, train"] = table["Disc_Reward_Mean"]
-    return curves
+    return {label: y for label, y in curves.items() if np.any(np.isfinite(y))}  # no return where nothing is rewarded
 
 
 def _errors(table: Curves) -> Curves:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import rotation
+from mimicjax.config.settings import EnvSettings
 from mimicjax.env.observations import away, turn
 from mimicjax.env.view import Scope, View, tracks_root
 from mimicjax.errors import pick
@@ -87,6 +88,11 @@ def root_pos(scope: Scope) -> Error:
 ERRORS: dict[str, Callable[[Scope], Error]] = {
     "pose": pose, "vel": vel, "root_pose": root_pose, "root_vel": root_vel, "key_pos": key_pos, "root_pos": root_pos,
 }  # fmt: skip
+
+
+def any_of(settings: EnvSettings) -> bool:
+    """Whether the environment has a reward, of terms or of a task, beside those that are learned: else returns say nothing."""
+    return settings.task is not None or any(term.weight for term in settings.rewards.values())
 
 
 def make(scope: Scope) -> Callable[[View], tuple[jax.Array, dict[str, jax.Array]]]:

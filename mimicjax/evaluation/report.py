@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mimicjax.env import terminations
+from mimicjax.env import rewards, terminations
 from mimicjax.env.view import View
 from mimicjax.evaluation import episodes, metrics
 from mimicjax.evaluation.episodes import Player
@@ -93,7 +93,7 @@ def run(restored: Restored, engine: Engine, random: int, seed: int) -> Results:
         length=episode.length,
         limit=limit.astype(int),
         done=episode.done,
-        total=episode.total,
+        total=episode.total if rewards.any_of(world.settings.env) else np.full(len(clip), np.nan),
         mean_error={name: episode.errors[name] for name in metrics.ERRORS},
         first_error={name: first[name] for name in metrics.ERRORS},
         global_error=episode.errors["global_error"],

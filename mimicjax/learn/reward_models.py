@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from mimicjax.config.settings import LearnSettings
-from mimicjax.learn import discriminator, normalizers
+from mimicjax.learn import discriminator, nearness, normalizers
 from mimicjax.learn.discriminator import DiscState
 from mimicjax.learn.sockets import RewardModel, RewardModelMaker
 from mimicjax.statistics import Statistics
@@ -35,6 +35,8 @@ def _add(settings: LearnSettings, size: int, envs: int, devices: int) -> RewardM
         )  # fmt: skip
         counts = rollout.valid.reshape(-1).astype(jnp.float32)
         norm = normalizers.update_magnitude(state.norm, gaps, active, axis, counts)
+        few, valid = (nearness.some(x, devices) for x in (rollout.views["difference"], rollout.valid))
+        stats |= nearness.size(normalizers.scale(state.norm, few), valid)
         return fitted._replace(norm=norm), stats
 
     return RewardModel(
@@ -69,6 +71,11 @@ def _amp(settings: LearnSettings, size: int, envs: int, devices: int) -> RewardM
         counted = jnp.where(rollout.valid.reshape(-1, 1), windows, clips)
         norm = normalizers.update(state.norm, jnp.concatenate([counted, clips]), active, axis)
         stats = {name.replace("_Pos_", "_Demo_").replace("_Neg_", "_Agent_"): stat for name, stat in stats.items()}
+        few, valid, some_clips = (
+            nearness.some(x, devices)
+            for x in (rollout.views["motion"], rollout.valid, clips.reshape(rollout.views["motion"].shape))
+        )
+        stats |= nearness.measure(normalize(few), valid.astype(jnp.float32), normalize(some_clips), axis)
         return fitted._replace(norm=norm), stats
 
     return RewardModel(

@@ -13,7 +13,20 @@ from mimicjax.text import duration, short
 
 COLUMNS = 10  # of the bar
 FIGURES = ("episode", "reward/step", "error")
-NARROW = ("reward/step", "iteration", "minutes", "speed", "error")  # what a line too long leaves out, in this order
+STYLE = {
+    "Disc_Reward_Mean": "style",
+    "Smp_Reward_Mean": "style",
+    "Motion_Distance": "distance",
+}  # of training, also beside the figures of a test
+NARROW = (
+    "distance",
+    "reward/step",
+    "iteration",
+    "minutes",
+    "speed",
+    "style",
+    "error",
+)  # left out of a long line, in order
 
 
 class Extent(NamedTuple):
@@ -45,6 +58,7 @@ class Display:
         self.rate = math.nan  # samples/s since the last update
         self.last: tuple[float, int] | None = None  # s, samples; before the first update, programs were compiled
         self.training: dict[str, str] = {}  # the latest figures of training
+        self.style: dict[str, str] = {}  # the latest style reward, and how far motion is from the clips
         columns = COLUMNS if math.isfinite(min(self.budget)) else 0
         self.bar = Bar(target, columns, shown=bar, spinner=True, transient=True)
 
@@ -68,6 +82,7 @@ class Display:
         if "Samples_Per_Second" in row:  # without compilation, tests and checkpoints; not known of the first iteration
             self.rate = row["Samples_Per_Second"] or math.nan
         self.now = Extent(samples, minutes, iteration)
+        self.style |= {name: f"{row[column]:.3f}" for column, name in STYLE.items() if column in row}
         self.training |= figures(row, "Train", errors=not logged)  # errors of a log row are those of its test
         if row and logged:
             self.message(self.text("test", figures(row, "Test")))
@@ -113,6 +128,7 @@ class Display:
         }
         shown = ", ".join(f"{label} {figures[label]}" for label in FIGURES if label in figures and label not in leave)
         parts["figures"] = f"{source}: {shown}" if shown else ""
+        parts["learned"] = ", ".join(f"{n} {text}" for n, text in self.style.items() if n not in leave)
         return " | ".join(part for name, part in parts.items() if part and name not in leave)
 
     def _of(self, which: int, form: Callable[[float], str]) -> str:

@@ -15,12 +15,14 @@ import numpy as np
 
 from mimicjax import config, files, statistics
 from mimicjax.config.settings import RunSettings
+from mimicjax.env import rewards
 from mimicjax.errors import UserError
 from mimicjax.motion import sampling_table
 from mimicjax.run import checkpoint
 from mimicjax.run.display import Display, Extent
 from mimicjax.run.interrupt import Interrupt
 from mimicjax.run.log import Logger
+from mimicjax.run.sickness import Watch
 from mimicjax.statistics import Statistics
 from mimicjax.types import Episodes, TrainState
 
@@ -30,6 +32,7 @@ ORDER = (
     "Critic_Loss", "Actor_Loss", "Clip_Frac", "Imp_Ratio", "KL", "Action_Bound_Loss", "Disc_Loss", "Disc_Grad_Penalty",
     "Disc_Agent_Acc", "Disc_Demo_Acc", "Disc_Agent_Logit", "Disc_Demo_Logit", "Disc_Logit_Loss", "Disc_Pos_Acc",
     "Disc_Neg_Acc", "Disc_Pos_Logit", "Disc_Neg_Logit", "Adv_Mean", "Adv_Std", "Disc_Reward_Mean", "Disc_Reward_Std",
+    "Motion_Distance", "Demo_Distance", "Demo_Spread",
 )  # fmt: skip
 LAST = ("Obs_Norm_Mean", "Obs_Norm_Std", "Exp_Prob", "Action_Std", "Actor_Learning_Rate")
 WITHIN = ("episodes", "unstable", "reward_mean")  # statistics that other columns hold
@@ -166,6 +169,7 @@ class _Session:
         settings = self.training.settings
         self.per = settings.learn.steps_per_iter * settings.num_envs
         self.saved = self.done
+        self.watch = Watch(settings.learn)
 
     def finished(self) -> bool:
         """Whether the budget is used up."""
@@ -226,14 +230,17 @@ class _Session:
         self.saved = self.done
         self.sums, self.counted, self.seconds = {}, 0, 0.0
         self._show(row, logged=True)
+        for line in self.watch.look(row):
+            self.display.message(line)
 
     def _columns(self, test: Episodes, values: dict[str, float]) -> dict[str, Any]:
-        """MimicKit's columns (4.13), then ours."""
+        """MimicKit's columns (4.13), then ours; returns are NaN where the environment rewards nothing, and would always be 0."""
+        scale = 1.0 if rewards.any_of(self.training.settings.env) else math.nan
         row = {
             "Iteration": self.done, "Wall_Time": self.clock.hours(), "Samples": self.done * self.per,
-            "Test_Return": float(np.mean(test.total)), "Test_Episode_Length": float(np.mean(test.length)),
+            "Test_Return": scale * float(np.mean(test.total)), "Test_Episode_Length": float(np.mean(test.length)),
             "Test_Episodes": len(test.length),
-            "Train_Return": values.get("Train_Return", 0.0),
+            "Train_Return": scale * values.get("Train_Return", 0.0),
             "Train_Episode_Length": values.get("Train_Episode_Length", 0.0),
             "Train_Episodes": int(values.get("episodes", 0)),
         }  # fmt: skip

@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from worlds import DISCOUNT, ENVS, SAMPLED, STD, actions, program, train, values, world
+from worlds import DISCOUNT, ENVS, LEASH, SAMPLED, STD, actions, program, skills, train, values, world
 
-from mimicjax.learn import acting, actor_critic, losses, normalizers, parallel, returns
+from mimicjax.learn import acting, actor_critic, encoder, losses, normalizers, parallel, returns
 from mimicjax.learn.algorithms import ALGORITHMS
-from mimicjax.run import rollout
+from mimicjax.run import iteration, rollout
 from mimicjax.types import FAILED, RUNNING, SUCCEEDED, TIME_UP
 
 ON = 1 / (1 - DISCOUNT)  # a reward of 1 for ever
@@ -59,6 +59,49 @@ def check_add(name: str = "differences", run: Callable | None = None) -> None:
     np.testing.assert_allclose(actions(state, 1), 0.5, atol=0.1)
     assert stats["Disc_Pos_Logit"] > stats["Disc_Neg_Logit"]
     assert int(state.reward_models[0].past.count) == 2048
+
+
+def check_amp(name: str = "style", run: Callable | None = None) -> None:
+    """What the discriminator sees is the action; the only reward is for one like the clip's, which is 0.5."""
+    state, stats = train(world(best=[0.5, -0.5]), 120, "AMP", run)
+    np.testing.assert_allclose(actions(state, 1, "AMP"), 0.5, atol=0.15)
+    # where nothing tells the two apart the reward is -2 ln(1 - 1/2), and motion is as near to the clip as that to itself
+    np.testing.assert_allclose(stats["Disc_Reward_Mean"], 2 * np.log(2), atol=0.15)
+    np.testing.assert_allclose([stats["Motion_Distance"], stats["Demo_Distance"]], 0.0, atol=0.1)
+
+
+def check_ase(name: str = "skills", run: Callable | None = None) -> None:
+    """Actions in the plane, clips all around a circle of radius 0.5: skills are all of it, and opposite latents opposite."""
+    state, stats = train(world(best=[0.5]), 120, "ASE", run)
+    np.testing.assert_allclose(stats["Enc_Loss"], -1.0, atol=0.1)  # the encoder reads the latent from the action
+    z, action = skills(state)
+    half = len(z) // 2
+    np.testing.assert_allclose(action[:half], -action[half:], atol=0.25)
+    # (|a - a'|^2 / 2) / (|z - z'|^2 / 4) is the diversity aimed at, 0.5, for a circle of this radius too
+    np.testing.assert_allclose(np.mean(np.linalg.norm(action, axis=-1)), 0.5, atol=0.15)
+
+
+def check_awr(name: str = "best action observed", run: Callable | None = None) -> None:
+    place, want = ACTIONS[name]
+    state, _ = train(place, 120, "AWR", run)
+    np.testing.assert_allclose(actions(state, len(want), "AWR"), want, atol=0.1)
+
+
+def check_lcp(name: str = "smooth", run: Callable | None = None) -> None:
+    """More is better in one state, less in the other, and LCP holds the two together.
+
+    Normalised states are -1 and 1 in two places, so that means -m and m need weights of m^2 / 2 at least. With a share p of
+    actions sampled, the penalty is w p / std^2 times that, the gain by normalised advantages m / std: together they are best
+    at m = std / (w p).
+    """
+    state, _ = train(world([0, 1], slope=[-1, 1]), 240, "LCP", run)
+    low, high = actions(state, 2, "LCP")
+    np.testing.assert_allclose((high - low) / 2, LEASH, atol=0.1)
+
+
+@pytest.mark.parametrize("check", [check_amp, check_ase, check_awr, check_lcp])
+def test_every_row_of_the_table_learns_its_answer(check):
+    check()
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -126,6 +169,43 @@ def ahead_by_one(normalize: Callable) -> Callable:
     return lambda state, x: normalize(state._replace(mean=state.mean - 0.5 * (x.ndim == 2) * (len(x) == ENVS)), x)
 
 
+def latents_of_others(collect: Callable) -> Callable:
+    """As if an environment's actions had been chosen by its neighbour's latent."""
+
+    def wrong(*args: Any) -> Any:
+        actors, rolled, stats = collect(*args)
+        return actors, rolled._replace(memory=jax.tree.map(lambda x: jnp.roll(x, 1, axis=1), rolled.memory)), stats
+
+    return wrong
+
+
+def negated_reward(maker: Any) -> Any:
+    """A kind of learned reward that pays for the opposite."""
+
+    def make(*args: Any) -> Any:
+        right = maker.make(*args)
+        return right._replace(reward=lambda *rest: -right.reward(*rest))
+
+    return maker._replace(make=make)
+
+
+def of_the_wrong_clip(demonstrate: Callable) -> Callable:
+    """Demonstrations are those of the next state."""
+    return lambda parts, motion, *rest: demonstrate(parts, motion._replace(best=jnp.roll(motion.best, -1)), *rest)
+
+
+def nothing_penalised(loss: Callable) -> Callable:
+    def wrong(batch: Any) -> Any:
+        value, stats = loss(batch)
+        return 0.0 * value, stats
+
+    return wrong
+
+
+# check -> the row of the table that it trains
+ROWS: dict[Callable, str] = {
+    check_add: "ADD", check_amp: "AMP", check_ase: "ASE", check_awr: "AWR", check_lcp: "LCP"
+}  # fmt: skip
 # name -> where, what, the wrong one made of the right one, the check that must fail
 FAULTS: dict[str, tuple[Any, str, Callable, Callable, str]] = {
     "sign of the advantage": (returns, "normalize_advantages", negated_advantages, check_actions, "best action"),
@@ -172,6 +252,20 @@ FAULTS: dict[str, tuple[Any, str, Callable, Callable, str]] = {
     "stale normaliser of ADD": (
         normalizers, "update_magnitude", lambda _: lambda state, *rest: state, check_add, "differences",
     ),
+    "sign of AMP's discriminator": (
+        losses, "disc_reward", lambda right: lambda logit, scale: right(-logit, scale), check_amp, "style",
+    ),
+    "demonstrations from the wrong clip": (iteration, "_demonstrate", of_the_wrong_clip, check_amp, "style"),
+    "stale normaliser of AMP": (
+        normalizers, "update", lambda _: lambda state, batch, active, axis: state, check_amp, "style",
+    ),
+    "shuffled latents": (rollout, "collect", latents_of_others, check_ase, "skills"),
+    "sign of the encoder's reward": (encoder, "ENCODER", negated_reward, check_ase, "skills"),
+    "sign of the diversity": (losses, "diversity", negated_loss, check_ase, "skills"),
+    "sign of AWR's loss": (losses, "awr", negated_loss, check_awr, "best action observed"),
+    "weights for worse actions": (returns, "normalize_advantages", negated_advantages, check_awr, "best action observed"),
+    "sign of the smoothness": (losses, "lipschitz", negated_loss, check_lcp, "smooth"),
+    "smoothness without effect": (losses, "lipschitz", nothing_penalised, check_lcp, "smooth"),
 }  # fmt: skip
 
 
@@ -181,9 +275,14 @@ def test_planted_faults_are_noticed(fault, monkeypatch):
     where, name, wrong, check, of = FAULTS[fault]
     right = getattr(where, name)
     monkeypatch.setattr(where, name, wrong(right))
-    for row, entry in ALGORITHMS.items():
-        if entry.policy_loss is right:  # the table took it when it was imported
-            monkeypatch.setitem(ALGORITHMS, row, entry._replace(policy_loss=getattr(where, name)))
-    algorithm = "ADD" if check is check_add else "DeepMimic"
+    swap = lambda part: getattr(where, name) if part is right else part  # noqa: E731
+    for row, entry in ALGORITHMS.items():  # the table took its parts when it was imported
+        parts = {
+            "policy_loss": swap(entry.policy_loss),
+            "penalties": tuple(map(swap, entry.penalties)),
+            "reward_models": tuple(map(swap, entry.reward_models)),
+        }
+        monkeypatch.setitem(ALGORITHMS, row, entry._replace(**parts))
+    algorithm = ROWS.get(check, "DeepMimic")
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
         check(of, program(algorithm, xla_backend_optimization_level=0))  # it compiles in two thirds of the time

@@ -15,13 +15,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mimicjax.config.learn import EncSettings, LatentSettings
 from mimicjax.config.settings import DiscSettings, LearnSettings, OptimizerSettings, StdSettings
 from mimicjax.engine import state as engine_state
 from mimicjax.env.env import Env, Start
 from mimicjax.env.view import Part
-from mimicjax.learn import acting, actor_critic
+from mimicjax.learn import acting, actor_critic, latent
 from mimicjax.learn.algorithms import ALGORITHMS
-from mimicjax.learn.sockets import Spec
+from mimicjax.learn.sockets import Policy, Spec
 from mimicjax.run import rollout
 from mimicjax.run.iteration import Parts, chunk
 from mimicjax.statistics import values as numbers
@@ -38,7 +39,26 @@ LEARN = LearnSettings(
 )  # fmt: skip
 DISC = DiscSettings(hidden=[32], optimizer=FAST, grad_penalty=0.1, buffer_size=2048)
 ADD = dataclasses.replace(LEARN, algorithm="ADD", task_reward_weight=0.0, disc_reward_weight=1.0, disc=DISC)
+ASE = dataclasses.replace(
+    ADD, algorithm="ASE", enc_reward_weight=1.0, enc=EncSettings(hidden=[32], optimizer=FAST),
+    disc=dataclasses.replace(DISC, grad_penalty=1.0), latent=LatentSettings(dim=2), diversity_tar=0.5,
+    diversity_weight=1.0,
+)  # fmt: skip
+LEASH = 0.5  # how far LCP lets the means of two states be from zero, see test_worlds.py
+SETTINGS = {
+    "DeepMimic": LEARN,
+    "AWR": dataclasses.replace(LEARN, algorithm="AWR"),
+    "LCP": dataclasses.replace(LEARN, algorithm="LCP", actor_hidden=[], lcp_weight=STD / (SAMPLED * LEASH)),
+    "AMP": dataclasses.replace(ADD, algorithm="AMP", disc=dataclasses.replace(DISC, grad_penalty=1.0)),
+    "ASE": ASE,
+    "ADD": ADD,
+}
 SPEC = Spec({"actor": STATES}, ("actor",), ("actor",), actions=1)
+
+
+def spec(algorithm: str) -> Spec:
+    """Of a world for a row of the table: ASE needs a plane for its latents on a circle."""
+    return SPEC._replace(actions=2 if algorithm == "ASE" else 1)
 
 
 class World(NamedTuple):
@@ -74,13 +94,30 @@ def _fresh(place: World, key: jax.Array) -> jax.Array:
     return jax.nn.one_hot(state, STATES)
 
 
+def _perfect(place: World, key: jax.Array, size: int) -> jax.Array:
+    """An action [size] as a policy would take it whose means are `best`: then nothing tells it from a demonstration.
+
+    In the plane of ASE `best` is how far from zero it is, in any direction.
+    """
+    where, how, noise, which = jax.random.split(key, 4)
+    best = place.best[jnp.argmax(_fresh(place, where))]
+    direction = latent.draw(which, size) if size > 1 else jnp.ones(1)
+    sampled = jax.random.uniform(how) < SAMPLED
+    return best * direction + jnp.where(sampled, STD * jax.random.normal(noise, (size,)), 0.0)
+
+
 def seen(states: Array) -> Array:
     """Observations of states, one-hot [...,S]."""
     return FAR + states
 
 
-def _env() -> Env:
-    """The world as an Env: qpos is the state, one-hot, and qvel the action, by leave of the engine below."""
+def looks(actions: Array) -> Array:
+    """What a discriminator of motion sees of actions [...,A]: far from zero, so that it must be normalised."""
+    return FAR + actions
+
+
+def _env(size: int = 1) -> Env:
+    """The world as an Env: qpos is the state, one-hot, and qvel the action [size], by leave of the engine below."""
 
     def draw(motion, keys):
         return jnp.zeros(len(keys), jnp.int32), jnp.zeros(len(keys))
@@ -88,7 +125,7 @@ def _env() -> Env:
     def place(motion, keys, clip, start):
         count = len(keys)
         states = jax.vmap(lambda key: _fresh(motion, key))(keys)
-        begin = Start(jnp.ones(count, bool), states, jnp.zeros((count, 1)))
+        begin = Start(jnp.ones(count, bool), states, jnp.zeros((count, size)))
         whole = jnp.zeros(count, jnp.int32)
         state = EnvState(
             physics=engine_state.init(begin.qpos, begin.qvel), key=keys, step=whole, clip=clip, start=start,
@@ -106,7 +143,7 @@ def _env() -> Env:
         last = jax.nn.one_hot(motion.after[s], STATES)
         done = motion.done[s].astype(jnp.int8)
         following = jnp.where(done == RUNNING, last, _fresh(motion, draw))
-        return key, reward, done, last, following, FINE * (motion.best[s] - action)
+        return key, reward, done, last, following, FINE * (motion.best[s] - action[:1])
 
     def advance(motion, state):
         """(state if every episode goes on, step, states that follow resets [B,S])."""
@@ -117,7 +154,8 @@ def _env() -> Env:
         total = state.reward_sum + reward
         step = Step(
             obs={"actor": seen(last)}, last_obs={"actor": seen(last)}, reward=reward, done=done,
-            views={"difference": difference}, unstable=jnp.zeros(len(done), bool), terms={"all": reward}, errors={},
+            views={"difference": difference, "motion": looks(state.physics.qvel)},
+            unstable=jnp.zeros(len(done), bool), terms={"all": reward}, errors={},
             episode_length=steps, episode_return=total, statistics={},
         )  # fmt: skip
         return state._replace(key=key, step=steps, reward_sum=total), step, following
@@ -130,7 +168,9 @@ def _env() -> Env:
         return state, step._replace(obs={"actor": seen(following)}), begin
 
     def demonstrate(name, motion, keys):
-        return jnp.zeros((len(keys), 1))  # the reference is as far from itself as nothing
+        if name == "difference":
+            return jnp.zeros((len(keys), 1))  # the reference is as far from itself as nothing
+        return jax.vmap(lambda key: looks(_perfect(motion, key, size)))(keys)
 
     block = {"actor": (Part("state", STATES, lambda robot: None),)}  # pyright: ignore[reportArgumentType]
     return Env(
@@ -149,10 +189,11 @@ ENGINE = Engine("probe", engine_state.init, _obey, engine_state.write)
 
 def parts(learn: LearnSettings, devices: int = 1, axis: str | None = None) -> Parts:
     """What an iteration of worlds is made of, over all ENVS environments."""
-    algorithm, envs = ALGORITHMS[learn.algorithm], ENVS // devices
+    algorithm, envs, fits = ALGORITHMS[learn.algorithm], ENVS // devices, spec(learn.algorithm)
     return Parts(
-        env=_env(), engine=ENGINE, settings=learn, spec=SPEC, policy=algorithm.policy(learn, SPEC), algorithm=algorithm,
-        reward_models=tuple(maker.make(learn, 1, envs, devices) for maker in algorithm.reward_models),
+        env=_env(fits.actions), engine=ENGINE, settings=learn, spec=fits, policy=algorithm.policy(learn, fits),
+        algorithm=algorithm,
+        reward_models=tuple(maker.make(learn, fits.actions, envs, devices) for maker in algorithm.reward_models),
         envs=envs, devices=devices, axis=axis,
     )  # fmt: skip
 
@@ -162,13 +203,10 @@ def first(whole: Parts, place: World) -> TrainState:
     keys = jax.random.split(jax.random.key(0), ENVS + 3)
     state, obs = rollout.begin(whole.env, ENGINE, place, keys[3:], *whole.env.draw(place, keys[3:]))
     return TrainState(
-        agent=actor_critic.init(keys[0], whole.settings, SPEC, whole.policy),
+        agent=actor_critic.init(keys[0], whole.settings, whole.spec, whole.policy),
         reward_models=tuple(model.init(keys[1]) for model in whole.reward_models),
         env=state, obs=obs, memory=whole.policy.begin(keys[3:]), iteration=jnp.int32(0), key=keys[2],
     )  # fmt: skip
-
-
-SETTINGS = {"DeepMimic": LEARN, "ADD": ADD}
 
 
 @functools.cache
@@ -196,13 +234,25 @@ def train(
     return state, numbers(stats)
 
 
+def _policy(algorithm: str) -> Policy:
+    return ALGORITHMS[algorithm].policy(SETTINGS[algorithm], spec(algorithm))
+
+
 def values(state: TrainState, count: int) -> np.ndarray:
     """What the critic expects of the first states."""
-    policy = ALGORITHMS["DeepMimic"].policy(LEARN, SPEC)
-    return np.asarray(acting.value(policy, state.agent, {"actor": seen(jnp.eye(STATES)[:count])}, ()))
+    return np.asarray(acting.value(_policy("DeepMimic"), state.agent, {"actor": seen(jnp.eye(STATES)[:count])}, ()))
 
 
-def actions(state: TrainState, count: int) -> np.ndarray:
+def actions(state: TrainState, count: int, algorithm: str = "DeepMimic") -> np.ndarray:
     """What the policy would do in the first states."""
-    policy = ALGORITHMS["DeepMimic"].policy(LEARN, SPEC)
-    return np.asarray(acting.mode(policy, state.agent, {"actor": seen(jnp.eye(STATES)[:count])}, ()))[:, 0]
+    obs = {"actor": seen(jnp.eye(STATES)[:count])}
+    return np.asarray(acting.mode(_policy(algorithm), state.agent, obs, ()))[:, 0]
+
+
+def skills(state: TrainState, count: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """(latents all around the circle, what the policy of ASE does by each in the first state), both [count,2]."""
+    angle = 2 * jnp.pi * jnp.arange(count) / count
+    z = jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
+    obs = {"actor": seen(jnp.tile(jnp.eye(STATES)[0], (count, 1)))}
+    mode = acting.mode(_policy("ASE"), state.agent, obs, latent.Latent(z, jnp.ones(count)))
+    return np.asarray(z), np.asarray(mode)

@@ -91,6 +91,17 @@ def test_a_budget_draws_a_bar_and_a_narrow_terminal_shows_less(monkeypatch):
     assert display.bar.share == 0.25
 
 
+def test_learned_rewards_are_shown_instead_of_a_return_of_nothing():
+    """AMP has no return of its own: the log has NaN, and a line the style reward and the distance from the clips."""
+    display, clock, stream = make(4e6)
+    clock.now += 50
+    style = {"Disc_Reward_Mean": 0.4123, "Motion_Distance": 0.731}
+    display.update(2_000_000, 1.7, 20, {**ROW, "Test_Return": math.nan, **style})
+    assert stream.getvalue().endswith(
+        "| 50 s left | test: episode 60 steps, error 0.051 m | style 0.412, distance 0.731\n"
+    )
+
+
 def test_figures_of_tests_and_of_training_are_not_mixed():
     assert figures(ROW, "Test") == {"episode": "60 steps", "reward/step": "0.500", "error": "0.051 m"}
     assert figures(ROW, "Train", errors=False) == {"episode": "50 steps"}
