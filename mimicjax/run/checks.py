@@ -14,17 +14,17 @@ from mimicjax.types import WRAP, Clip
 
 # keys of `learn` that only these algorithms read: with another, a value that is not the default is a mistake
 ONLY = {
-    "disc_reward_weight": ("ADD", "AMP", "ASE"),
+    "disc_reward_weight": ("ADD", "AMP", "ASE", "HRL"),
     "enc_reward_weight": ("ASE",),
     "smp_reward_weight": ("SMP",),
     "diversity_weight": ("ASE",),
     "diversity_tar": ("ASE",),
-    "latent": ("ASE",),
+    "latent": ("ASE", "HRL"),
     "awr_temp": ("AWR",),
     "a_weight_clip": ("AWR",),
     "lcp_weight": ("LCP",),
 }
-STYLE = ("AMP", "ASE", "SMP")  # those that imitate how, and not when and where: they leave room for a task
+STYLE = ("AMP", "ASE", "SMP", "HRL")  # those that imitate how, and not when and where: they leave room for a task
 
 
 def settings_fit(settings: RunSettings) -> None:

@@ -21,7 +21,7 @@ import pytest
 import yaml
 from documents import Snippet, anchors, commands, links, snippets
 
-from mimicjax import build, config, evaluate, paths, train
+from mimicjax import build, config, evaluate, paths, train, train_prior
 from mimicjax.benchmark import __main__ as benchmark
 from mimicjax.config.settings import RunSettings
 from mimicjax.draw import canvas
@@ -143,6 +143,9 @@ def understand(module: str, argv: list[str]) -> None:
     elif module == "mimicjax.train":
         settings, _, _ = train.parse([*argv, *SMALL])
         assert build.world(settings).clips
+    elif module == "mimicjax.train_prior":
+        settings, _ = train_prior.parse(argv)
+        assert build.prior_facts(build.world(settings))["robot"] == settings.robot
     elif module == "mimicjax.evaluate":
         options = evaluate.parse(argv)
         settings = settings_of(options.run)
@@ -191,6 +194,8 @@ def run_in_full(module: str, argv: list[str]) -> None:
         shutil.rmtree("tried", ignore_errors=True)
         out = ["--max_iterations", "2"] if "--resume" in argv else [*SMALL, "--out", "tried"]
         assert train.run([*argv, *out]) == 0
+    elif module == "mimicjax.train_prior":
+        assert train_prior.run([*argv, "--learn.smp.iterations", "2", "--learn.smp.batch_size", "4"]) == 0
     elif module == "mimicjax.evaluate":
         if "--video" in argv:
             need_pictures()
