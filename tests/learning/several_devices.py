@@ -154,7 +154,8 @@ def same_iteration(name: str) -> None:
         after, stats, rows = split(count, once, (specs, lies()), (specs, P(), [rows, rows]))(state, rollout)
         assert float(after.agent.progress) > 0.25 and float(after.agent.actor_opt.hyperparams["learning_rate"]) != 0.05
         results[count] = (after._replace(key=()), statistics.values(stats), rows)
-        learned = {part: value for part, value in host(after).items() if ".prior" not in part}  # SMP's is frozen
+        stays = (".prior", ".frozen", *([".reward_models"] if name == "HRL" else []))  # of SMP and of skill policies
+        learned = {part: value for part, value in host(after).items() if not any(frozen in part for frozen in stays)}
         changed = [not np.array_equal(host(state)[part], value) for part, value in learned.items()]
         assert sum(changed) > 0.8 * len(changed)
     for count in COUNTS[1:]:
