@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import yaml
 
-from mimicjax import paths
-from mimicjax.config.settings import ActionSettings, EngineSettings
+from mimicjax import config, paths
+from mimicjax.config.settings import ActionSettings, EngineSettings, RunSettings
 from mimicjax.engine import scene
 from mimicjax.motion import check
 from mimicjax.motion.coordinates import dof_pos_of, qpos_of
@@ -222,3 +222,14 @@ def test_three_hinges_on_one_body_are_a_ball(robot, tmp_path):
     built, ours = (scene.build(each, EngineSettings()).model for each in (loaded, robot))
     assert (built.nq, built.nu) == (ours.nq, ours.nu)
     np.testing.assert_allclose(built.dof_armature, ours.dof_armature)
+
+
+@pytest.mark.parametrize(
+    "name, frame",
+    [("deepmimic", "global"), ("add", "global"), ("amp", "global"), ("ase", "heading"), ("amp_location", "heading"),
+     ("amp_steering", "heading")],
+)  # fmt: skip
+def test_mimickits_settings(name, frame):
+    """Sections 2.1 and 3.3 of the reference: targets about the middle of the limits; tasks and ASE see by the heading."""
+    env = config.load(RunSettings, f"mimickit/{name}_humanoid").env
+    assert (env.action.mode, env.action.zero_center, env.observations.frame) == ("absolute", False, frame)
