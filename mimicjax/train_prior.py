@@ -62,12 +62,10 @@ def fit(of: World) -> tuple[Prior, float]:
     loss, began, bar = 0.0, time.monotonic(), Bar(sys.stdout, 30)
     bar.start()
     try:
-        for done in range(0, settings.iterations, STEPS):
-            state, value = train(of.motion, state, prior, key, jnp.int32(min(STEPS, settings.iterations - done)))
-            loss, share = float(value), min(1.0, (done + STEPS) / settings.iterations)
-            text = (
-                f"step {int(state.step)} of {settings.iterations} | {time.monotonic() - began:.0f} s | loss {loss:.4f}"
-            )
+        for done in range(0, settings.gradient_steps, STEPS):
+            state, value = train(of.motion, state, prior, key, jnp.int32(min(STEPS, settings.gradient_steps - done)))
+            loss, share = float(value), min(1.0, (done + STEPS) / settings.gradient_steps)
+            text = f"step {int(state.step)} of {settings.gradient_steps} | {time.monotonic() - began:.0f} s | loss {loss:.4f}"
             if bar.shown:
                 bar.update(share, text)
             elif (done // STEPS) % 10 == 9 or share == 1.0:
@@ -89,7 +87,7 @@ def run(argv: Sequence[str]) -> int:
     prior, loss = fit(world)
     prior_files.save(
         out, prior, {**facts, "motion": settings.motion, "clips": len(world.clips), "loss": loss,
-                     "iterations": settings.learn.smp.iterations, "versions": versions.versions()},
+                     "gradient_steps": settings.learn.smp.gradient_steps, "versions": versions.versions()},
     )  # fmt: skip
     print(f"written: {out}; train with it: python -m mimicjax.train --config smp_g1 --learn.smp.prior {out}")
     return 0

@@ -83,7 +83,7 @@ def fitting(
     draw: keys [n] -> windows [n,size] of the clips. The loss is the mean absolute error of the noise, as in MimicKit.
     """
     left = jnp.asarray(alphas(settings.timesteps))
-    rate = optax.cosine_decay_schedule(settings.learning_rate, settings.iterations)
+    rate = optax.cosine_decay_schedule(settings.learning_rate, settings.gradient_steps)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=0.01))
 
     def begin(key: Array) -> tuple[PriorFit, Prior]:

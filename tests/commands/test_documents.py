@@ -195,7 +195,7 @@ def run_in_full(module: str, argv: list[str]) -> None:
         out = ["--max_iterations", "2"] if "--resume" in argv else [*SMALL, "--out", "tried"]
         assert train.run([*argv, *out]) == 0
     elif module == "mimicjax.train_prior":
-        assert train_prior.run([*argv, "--learn.smp.iterations", "2", "--learn.smp.batch_size", "4"]) == 0
+        assert train_prior.run([*argv, "--learn.smp.gradient_steps", "2", "--learn.smp.batch_size", "4"]) == 0
     elif module == "mimicjax.evaluate":
         if "--video" in argv:
             need_pictures()

@@ -24,7 +24,7 @@ from mimicjax.statistics import values as numbers
 from mimicjax.types import Array
 
 SIZE, BEST, SPREAD = 8, 0.5, 0.2  # the robot's window is its action, so many times; the clip's is about BEST
-SMP = SmpSettings(hidden=[64], iterations=600, batch_size=256, learning_rate=3e-3)
+SMP = SmpSettings(hidden=[64], gradient_steps=600, batch_size=256, learning_rate=3e-3)
 
 
 @functools.cache
@@ -36,7 +36,7 @@ def folder(best: float) -> Path:
 
     begin, train = diffusion.fitting(SMP, SIZE, draw)
     fit, prior = jax.jit(begin)(jax.random.key(0))
-    fit, _ = jax.jit(train)(fit, prior, jax.random.key(1), jnp.int32(SMP.iterations))
+    fit, _ = jax.jit(train)(fit, prior, jax.random.key(1), jnp.int32(SMP.gradient_steps))
     where = Path(tempfile.mkdtemp()) / "prior"
     facts = {"timesteps": SMP.timesteps, "hidden": list(SMP.hidden), "size": SIZE}
     prior_files.save(where, prior._replace(params=fit.averaged), facts)

@@ -257,7 +257,7 @@ def test_actions_are_sampled_with_a_probability(probability):
     agent = agent_of()
     obs = jnp.tile(jnp.asarray([0.3, -0.2, 0.1]), (4000, 1))
     settings = dataclasses.replace(SMALL, std=StdSettings(begin=0.5))
-    action, log_prob, random = jax.jit(functools.partial(act, settings))(
+    action, _, log_prob, random = jax.jit(functools.partial(act, settings))(
         agent, obs, jax.random.split(KEY, 4000), probability
     )
     mean = MODE(agent, obs)

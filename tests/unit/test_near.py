@@ -16,7 +16,7 @@ from mimicjax.errors import UserError, nearest
         ("--learn.actor_lr 1", "--learn.actor.learning_rate"),
         ("--learn.gama 1", "--learn.discount"),  # by its meaning
         ("--lambda 1", "--learn.td_lambda"),
-        ("--learn.hidden [8]", "--learn.disc.hidden, --learn.enc.hidden, --learn.actor_hidden"),
+        ("--learn.hidden [8]", "--learn.disc.hidden, --learn.enc.hidden, --learn.skill.hidden"),
         ("--learn.entropy 1", "--learn.action_entropy_weight"),
         ("--iterations 3", "--engine.iterations, --engine.ls_iterations, --max_iterations"),
         ("--env.reward.pose.weight 1", "--env.rewards.pose.weight, --env.rewards.root_pose.weight"),
@@ -34,7 +34,7 @@ def test_what_is_near_comes_first(argv, meant):
     assert f"(did you mean {meant}" in str(error.value)
 
 
-@pytest.mark.parametrize("argv", ["--foo 1", "--learn.foo 1", "--config zzz", "--zzz.qqq x"])
+@pytest.mark.parametrize("argv", ["--quux 1", "--learn.quux 1", "--config zzz", "--zzz.qqq x"])
 def test_nothing_is_near(argv):
     with pytest.raises(UserError) as error:
         train.parse(argv.split())

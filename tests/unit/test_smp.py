@@ -41,7 +41,7 @@ def test_noise_takes_variance_away_and_brings_it():
 
 def test_a_trained_prior_knows_the_score_of_a_gaussian():
     """Two numbers that are always equal, normal: the noise expected in x is sqrt(1 - a) (a S + (1 - a) I)^-1 x."""
-    settings = SmpSettings(hidden=[64, 64], timesteps=20, iterations=1500, batch_size=256, learning_rate=3e-3)
+    settings = SmpSettings(hidden=[64, 64], timesteps=20, gradient_steps=1500, batch_size=256, learning_rate=3e-3)
 
     def draw(keys):
         return 5.0 + 2.0 * jnp.tile(jax.vmap(jax.random.normal)(keys)[:, None], (1, 2))
@@ -50,8 +50,8 @@ def test_a_trained_prior_knows_the_score_of_a_gaussian():
     fit, prior = jax.jit(begin)(jax.random.key(0))
     np.testing.assert_allclose(prior.mean, 5.0, atol=0.1)
     np.testing.assert_allclose(prior.std, 2.0, atol=0.1)
-    fit, loss = jax.jit(train)(fit, prior, jax.random.key(1), jnp.int32(settings.iterations))
-    assert int(fit.step) == settings.iterations and float(loss) < 0.8  # the mean size of normal noise
+    fit, loss = jax.jit(train)(fit, prior, jax.random.key(1), jnp.int32(settings.gradient_steps))
+    assert int(fit.step) == settings.gradient_steps and float(loss) < 0.8  # the mean size of normal noise
     x = np.asarray([[0.5, 0.5], [1.0, -1.0], [-1.0, 0.0]], np.float32)
     for step in (6, 12):
         left = float(diffusion.alphas(20)[step])

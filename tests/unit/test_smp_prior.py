@@ -18,7 +18,7 @@ from mimicjax.types import Rollout
 
 SIZE, T, B = 4, 3, 40
 SMP = SmpSettings(
-    hidden=[64, 64], iterations=1500, batch_size=256, learning_rate=3e-3, diffusion_steps=[22, 8], loss_scale=0.3
+    hidden=[64, 64], gradient_steps=1500, batch_size=256, learning_rate=3e-3, diffusion_steps=[22, 8], loss_scale=0.3
 )
 MEAN = np.asarray([1.0, -2.0, 0.5, 3.0])
 # two numbers that move together, one that hardly moves, one by itself
@@ -34,7 +34,7 @@ def fitted() -> tuple[Prior, float]:
     """(a prior of windows of a normal distribution, the mean loss of its last steps)."""
     begin, train = diffusion.fitting(SMP, SIZE, windows)
     fit, prior = jax.jit(begin)(jax.random.key(0))
-    fit, _ = jax.jit(train)(fit, prior, jax.random.key(1), jnp.int32(SMP.iterations - 100))
+    fit, _ = jax.jit(train)(fit, prior, jax.random.key(1), jnp.int32(SMP.gradient_steps - 100))
     fit, loss = jax.jit(train)(fit, prior, jax.random.key(1), jnp.int32(100))
     return prior._replace(params=fit.averaged), float(loss)
 
