@@ -25,6 +25,12 @@ SMALL = {
 }  # fmt: skip
 # what drives a skill policy needs the run of one: tests/commands/test_skill.py
 NAMES = [name for name in config.available() if config.load(RunSettings, name).learn.algorithm != "HRL"]
+# one method and robot each; what else there is differs in sizes and tasks, and is trained in the slow run
+QUICK = {
+    "add_g1", "add_g1_push", "add_humanoid", "amp_g1", "amp_reach_g1", "ase_g1", "awr_g1", "deepmimic_g1",
+    "deepmimic_g1_push", "deepmimic_go2", "deepmimic_humanoid", "lcp_g1", "smp_g1", "mimickit/add_g1",
+    "mimickit/ase_humanoid", "mimickit/deepmimic_g1", "mimickit/deepmimic_g1_cpu",
+}  # fmt: skip
 RARE = ("Train_", "Push_")  # statistics of episodes that ended and of pushes: in few steps there may be none
 
 
@@ -65,6 +71,10 @@ def not_finite(stats: statistics.Statistics) -> set[str]:
     return {name for name in bad | empty | none if not name.startswith(RARE)} | (bad - none)
 
 
+def test_what_is_quick_is_there() -> None:
+    assert set(NAMES) >= QUICK
+
+
 def prepared(name: str, folder: Path) -> World:
     """The world of a config, small; with a prior where it needs one."""
     world = build.world(config.load(RunSettings, name, SMALL))
@@ -78,7 +88,9 @@ def prepared(name: str, folder: Path) -> World:
     return world
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in NAMES]
+)
 def test_config_trains(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two iterations move everything that learns, are traced once and compiled once, and their statistics are numbers."""
     chex.clear_trace_counter()
