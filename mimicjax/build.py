@@ -21,7 +21,7 @@ from mimicjax.env import disturbances, observations, push_profiles, tasks
 from mimicjax.env import env as environment
 from mimicjax.env.env import Env
 from mimicjax.env.task import Task
-from mimicjax.env.view import Scope
+from mimicjax.env.view import Scope, tracks_root
 from mimicjax.errors import UserError
 from mimicjax.evaluation import episodes, skill
 from mimicjax.evaluation.episodes import Player
@@ -205,8 +205,8 @@ def prior_facts(of: World) -> dict[str, Any]:
     return {
         "robot": of.robot.name, "robot_hash": facts(of)["robot_hash"], "size": sizes(of).views[score.VIEW],
         "control_freq": settings.engine.control_freq, "disc_steps": settings.env.disc_steps, "frame": seen.frame,
-        "root_height": seen.root_height, "timesteps": settings.learn.smp.timesteps,
-        "hidden": list(settings.learn.smp.hidden),
+        "root_height": seen.root_height, "tracks_root": tracks_root(settings.env),
+        "timesteps": settings.learn.smp.timesteps, "hidden": list(settings.learn.smp.hidden),
     }  # fmt: skip
 
 

@@ -83,13 +83,14 @@ def run(argv: Sequence[str]) -> int:
 
     commands.fit_threads(settings.engine.name)
     world = build.world(settings)
+    prior_files.prepare(out)
     facts = build.prior_facts(world)
     prior, loss = fit(world)
     prior_files.save(
         out, prior, {**facts, "motion": settings.motion, "clips": len(world.clips), "loss": loss,
                      "gradient_steps": settings.learn.smp.gradient_steps, "versions": versions.versions()},
     )  # fmt: skip
-    print(f"written: {out}; train with it: python -m mimicjax.train --config smp_g1 --learn.smp.prior {out}")
+    print(f"written: {out}; python -m mimicjax.train with the same config and --learn.smp.prior {out} trains with it")
     return 0
 
 

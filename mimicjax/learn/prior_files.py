@@ -17,27 +17,46 @@ from mimicjax.errors import UserError
 from mimicjax.learn.diffusion import Prior
 
 FACTS = "prior.json"
+HIDDEN = ".unfinished-"
 FORMAT_VERSION = 1
 
 
-def save(folder: Path, prior: Prior, facts: dict[str, Any]) -> None:
-    """Write a prior to a folder, beside it first; one that was there is replaced in one step."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    half = folder.with_name(f".unfinished-{folder.name}-{os.getpid()}")
-    shutil.rmtree(half, ignore_errors=True)
-    half.mkdir()
+def prepare(folder: Path) -> None:
+    """Make the place for a prior before time is spent on training it. Raises UserError where nothing can be written."""
     try:
-        tree = {"params": prior.params, "mean": prior.mean, "std": prior.std}
-        flat = traverse_util.flatten_dict(jax.device_get(tree), sep="/")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _half(folder).mkdir()
+        _half(folder).rmdir()
+    except OSError as problem:
+        raise UserError(f"{folder}: a prior cannot be written there ({problem.strerror})") from problem
+
+
+def save(folder: Path, prior: Prior, facts: dict[str, Any]) -> None:
+    """Write a prior beside its folder and then rename it; one that was there stays until the new one is whole.
+
+    Raises UserError if it cannot be written.
+    """
+    half, old = _half(folder), folder.with_name(f"{HIDDEN}old-{folder.name}-{os.getpid()}")
+    tree = {"params": prior.params, "mean": prior.mean, "std": prior.std}
+    flat = traverse_util.flatten_dict(jax.device_get(tree), sep="/")
+    try:
+        half.mkdir(parents=True)
         arrays.write(half / "arrays", {name: np.asarray(value) for name, value in flat.items()})
         (half / FACTS).write_text(json.dumps({"format_version": FORMAT_VERSION, **facts}, indent=1))
-        old = folder.with_name(f".unfinished-old-{folder.name}-{os.getpid()}")
         if folder.exists():
             os.rename(folder, old)
         os.rename(half, folder)
-        shutil.rmtree(old, ignore_errors=True)
+    except OSError as problem:
+        raise UserError(f"{folder}: the prior cannot be written ({problem.strerror})") from problem
     finally:
-        shutil.rmtree(half, ignore_errors=True)
+        if old.exists() and not folder.exists():
+            os.rename(old, folder)
+        for left in (half, old):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _half(folder: Path) -> Path:
+    return folder.with_name(f"{HIDDEN}{folder.name}-{os.getpid()}")
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from mimicjax.config.settings import LearnSettings, RunSettings
 from mimicjax.env import rewards
@@ -17,6 +18,7 @@ ONLY = {
     "disc_reward_weight": ("ADD", "AMP", "ASE", "HRL"),
     "enc_reward_weight": ("ASE",),
     "smp_reward_weight": ("SMP",),
+    "smp": ("SMP",),
     "diversity_weight": ("ASE",),
     "diversity_tar": ("ASE",),
     "latent": ("ASE", "HRL"),
@@ -33,9 +35,9 @@ def settings_fit(settings: RunSettings) -> None:
     algorithms.of(learn.algorithm)
     defaults = LearnSettings()
     for name, users in ONLY.items():
-        value = getattr(learn, name)
-        if learn.algorithm not in users and value != getattr(defaults, name):
-            shown = vars(value) if dataclasses.is_dataclass(value) else f"{value:g}"
+        value, default = getattr(learn, name), getattr(defaults, name)
+        if learn.algorithm not in users and value != default:
+            shown = _changed(value, default) if dataclasses.is_dataclass(value) else f"{value:g}"
             raise UserError(
                 f"learn.{name} is {shown}, and learn.algorithm {learn.algorithm} does not read it; "
                 f"leave it out, or use {' or '.join(users)}"
@@ -48,6 +50,11 @@ def settings_fit(settings: RunSettings) -> None:
             f"learn.algorithm {learn.algorithm}: nothing is rewarded; give env.rewards or env.task with "
             "learn.task_reward_weight above 0, or a weight of a reward that is learned"
         )
+
+
+def _changed(value: Any, default: Any) -> dict[str, Any]:
+    """The keys of a section that are not at their defaults."""
+    return {key: x for key, x in vars(value).items() if x != getattr(default, key)}
 
 
 def _check_task(settings: RunSettings) -> None:

@@ -24,6 +24,7 @@ REFUSED = {
     "a discriminator of nothing": ("deepmimic_g1", {"learn.disc_reward_weight": 1}, ["does not read it", "ADD or AMP or ASE"]),
     "an encoder without latents": ("amp_g1", {"learn.enc_reward_weight": 0.5}, ["learn.enc_reward_weight is 0.5", "use ASE"]),
     "latents of AMP": ("amp_g1", {"learn.latent.dim": 8}, ["learn.latent", "'dim': 8", "use ASE"]),
+    "a prior of AMP": ("amp_g1", {"learn.smp.prior": "priors/p"}, ["learn.smp is {'prior': 'priors/p'}, and", "use SMP"]),
     "diversity of AMP": ("amp_g1", {"learn.diversity_weight": 1}, ["learn.diversity_weight is 1", "use ASE"]),
     "smoothness of AWR": ("awr_g1", {"learn.lcp_weight": 0.1}, ["learn.lcp_weight is 0.1", "learn.algorithm AWR", "use LCP"]),
     "weights of LCP": ("lcp_g1", {"learn.awr_temp": 2}, ["learn.awr_temp is 2", "learn.algorithm LCP", "use AWR"]),

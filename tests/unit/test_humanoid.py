@@ -227,7 +227,7 @@ def test_three_hinges_on_one_body_are_a_ball(robot, tmp_path):
 @pytest.mark.parametrize(
     "name, frame",
     [("deepmimic", "global"), ("add", "global"), ("amp", "global"), ("ase", "heading"), ("amp_location", "heading"),
-     ("amp_steering", "heading")],
+     ("amp_steering", "heading"), ("smp", "global"), ("smp_location", "heading"), ("smp_steering", "heading")],
 )  # fmt: skip
 def test_mimickits_settings(name, frame):
     """Sections 2.1 and 3.3 of the reference: targets about the middle of the limits; tasks and ASE see by the heading."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 
 import jax
 import jax.numpy as jnp
@@ -120,6 +122,27 @@ def test_a_prior_is_saved_whole(tmp_path):
     priors.write(tmp_path / "p", SIZE, written, {"robot": "humanoid"})  # in the place of the other
     assert prior_files.read_facts(tmp_path / "p")["robot"] == "humanoid"
     assert [path.name for path in tmp_path.iterdir()] == ["p"]
+
+
+def test_a_prior_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+    priors.write(tmp_path / "p", SIZE, facts={"robot": "g1"})
+    rename = os.rename
+
+    def full(source, target):
+        if target == tmp_path / "p" and "old" not in source.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", full)
+    with pytest.raises(UserError, match="p: the prior cannot be written .No space left"):
+        priors.write(tmp_path / "p", SIZE, facts={"robot": "go2"})
+    assert prior_files.read_facts(tmp_path / "p")["robot"] == "g1"
+    assert [path.name for path in tmp_path.iterdir()] == ["p"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file/p: a prior cannot be written there"):
+        prior_files.prepare(tmp_path / "file" / "p")
+    prior_files.prepare(tmp_path / "new" / "p")
+    assert not list((tmp_path / "new").iterdir())
 
 
 def test_mistakes_are_one_line(tmp_path):

@@ -7,10 +7,11 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import priors
 import pytest
 
-from mimicjax import train_prior
-from mimicjax.config.settings import LearnSettings, SmpSettings
+from mimicjax import build, config, train_prior
+from mimicjax.config.settings import LearnSettings, RunSettings, SmpSettings
 from mimicjax.errors import UserError
 from mimicjax.learn import diffusion, prior_files, score
 from mimicjax.learn.diffusion import Prior
@@ -122,3 +123,23 @@ def test_train_prior_wants_a_config_with_smp(tmp_path):
     (tmp_path / "file").mkdir()
     with pytest.raises(UserError, match="exists and is no prior"):
         train_prior.parse(["--config", "smp_g1", "--out", str(tmp_path / "file")])
+
+
+def test_a_prior_of_other_windows_is_refused_before_anything_is_compiled(tmp_path):
+    """Whether places are seen from the world's origin changes what windows mean, but not their size."""
+    here = {"engine.name": "native", "num_envs": 4, "learn.smp.prior": str(tmp_path / "p"), "learn.smp.hidden": [8]}
+    world = build.world(config.load(RunSettings, "smp_g1", here))
+    facts = build.prior_facts(world)
+
+    def refusal(changes: dict, trained: dict) -> str:
+        priors.write(tmp_path / "p", facts["size"], world.settings.learn.smp, facts | trained)
+        with pytest.raises(UserError) as error:
+            build.parts(world._replace(settings=config.load(RunSettings, "smp_g1", here | changes)))
+        return str(error.value)
+
+    assert "was trained with robot humanoid, this run has g1" in refusal({}, {"robot": "humanoid"})
+    assert "frame heading, this run has global" in refusal({"env.observations.frame": "global"}, {})
+    follows = {"env.observations.frame": "global", "env.observations.terms": ["character", "target"]}
+    assert "tracks_root False, this run has True" in refusal(follows, {"frame": "global"})
+    assert "control_freq 30, this run has 60" in refusal({"engine.control_freq": 60}, {})
+    assert "disc_steps 10, this run has 3" in refusal({}, {"disc_steps": 10})
