@@ -203,10 +203,11 @@ def prior_facts(of: World) -> dict[str, Any]:
     """What a diffusion prior must have been trained with, to judge this world's motion."""
     settings, seen = of.settings, of.settings.env.observations
     return {
-        "robot": of.robot.name, "robot_hash": facts(of)["robot_hash"], "size": sizes(of).views[score.VIEW],
+        "robot": of.robot.name, "robot_hash": facts(of)["robot_hash"],
         "control_freq": settings.engine.control_freq, "disc_steps": settings.env.disc_steps, "frame": seen.frame,
         "root_height": seen.root_height, "tracks_root": tracks_root(settings.env),
         "timesteps": settings.learn.smp.timesteps, "hidden": list(settings.learn.smp.hidden),
+        "size": sizes(of).views[score.VIEW],  # last: what it follows from says more
     }  # fmt: skip
 
 
