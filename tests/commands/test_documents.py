@@ -69,7 +69,7 @@ def workplace(tmp_path_factory, g1) -> Path:
     (folder / "robot.urdf").write_text(URDF)
     first = folder / "runs" / "deepmimic_g1"
     assert train.run(["--config", "deepmimic_g1", *SMALL, "--out", str(first)]) == 0
-    for name in ("add_g1", "add_g1_push"):
+    for name in ("add_g1", "add_g1_push", "amp_g1"):
         shutil.copytree(first, folder / "runs" / name)
     return folder
 
