@@ -235,6 +235,7 @@ class EnvState(NamedTuple):
     noise: Any  # what randomisation has drawn for the env's own part, leaves [B,...]; () without
     history: Any  # Pose [B,K-1,...], the last poses, the oldest first and the one now last; () if nobody asks
     task: Any  # the task's state, leaves [B,...]; () without
+    follow: Any = ()  # how far the reference is displaced, leaves [B,...]; () where it stays in its place
 
 
 class Step(NamedTuple):

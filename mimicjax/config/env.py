@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from mimicjax.config.follow import FollowSettings
 from mimicjax.config.key import key
 from mimicjax.config.tasks import LocationSettings, ReachSettings, SteeringSettings
 
@@ -29,7 +30,10 @@ class ObservationSettings:
     """What actor and critic see."""
 
     terms: list[str] = key(["character", "target"], "observation terms, in order", names="observations")
-    frame: Literal["global", "heading"] = key("global", "axes of observations (MimicKit's global_obs)")
+    frame: Literal["global", "heading", "robot"] = key(
+        "global",
+        "axes of observations: the world's, each pose's heading (MimicKit's global_obs true, false), or the robot's heading",
+    )
     root_height: bool = key(True, "include heights (MimicKit's root_height_obs)")
     joints: Literal["rotation", "angle"] = key(
         "rotation", "joints as 6-D rotations (MimicKit) or as coordinates (compact)"
@@ -106,6 +110,7 @@ class EnvSettings:
     sampling: SamplingSettings = key(SamplingSettings, "")
     action: ActionSettings = key(ActionSettings, "")
     observations: ObservationSettings = key(ObservationSettings, "")
+    follow: FollowSettings = key(FollowSettings, "")
     rewards: dict[str, RewardSettings] = key(
         _deepmimic_rewards(), "reward terms; null removes an inherited one", names="rewards"
     )
