@@ -46,6 +46,7 @@ class Robot:
     kp: np.ndarray  # [D] N m / rad
     kd: np.ndarray  # [D] N m s / rad
     torque_limit: np.ndarray  # [D] N m
+    armature: np.ndarray  # [D] kg m^2, the motors' inertia reflected through their gears; 0 if the MJCF has none
     joint_error_weights: np.ndarray  # [J]
     key_bodies: np.ndarray  # [K] int, in the order of robot.yaml
     contact_bodies: np.ndarray  # [C] int, bodies that may touch the ground

@@ -19,7 +19,11 @@ class ActionSettings:
         "absolute: target over the joint's range (MimicKit); reference: offset from the reference pose one step ahead",
     )
     zero_center: bool = key(True, "absolute: centre of the range at zero instead of the middle of the limits")
-    scale: float = key(1.0, "reference: radians of offset for an output of 1", above=0.0)
+    scale: float = key(1.0, "offset for an output of 1; of absolute only in the unit effort", above=0.0)
+    unit: Literal["radian", "effort"] = key(
+        "radian",
+        "of scale; effort: torque limit / kp, joint by joint (BeyondMimic's 0.25), with absolute about the start pose",
+    )
     velocity_lead: float = key(
         0.0, "reference: share of the lag kd/kp x reference velocity that is added to the target", low=0.0, high=2.0
     )
