@@ -85,7 +85,12 @@ def observe(parts: EnvParts, view: View, noise: Any, key: Array) -> dict[str, Ar
     the critic sees instead; and what the critic alone sees."""
     seen, measured = parts.seen.see(view), parts.random.measured(noise, view.pose)
     chex.assert_shape(seen, (sum(part.size for part in parts.seen.parts),))
-    sensed = seen if measured is view.pose else parts.seen.see(view._replace(pose=measured))
+    sensed = seen
+    if measured is not view.pose:
+        before = view.history
+        if parts.seen.history:  # the sensors were off in the steps before too
+            before = jax.vmap(lambda pose: parts.random.measured(noise, pose))(before)
+        sensed = parts.seen.see(view._replace(pose=measured, history=before))
     blocks = {"actor": parts.random.sense(noise, key, sensed)}
     if parts.random.imperfect:
         blocks["critic"] = seen
