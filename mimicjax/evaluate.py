@@ -78,7 +78,7 @@ def run(argv: Sequence[str]) -> int:
     print(f"{options.run}, checkpoint {restored.step}: {count} episodes on {world.settings.engine.name}", flush=True)
     engine = engine_for(restored, count)
     results = report.run(restored, engine, options.episodes, options.seed)
-    data = report.report(results, names, describe(restored, options.seed))
+    data = report.report(results, names, describe(restored, options.seed), report.figures_of(world))
     console = commands.console()
     console.print(table.overall(data))
     if len(names) > 1:
