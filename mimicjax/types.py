@@ -46,6 +46,7 @@ class Robot:
     kp: np.ndarray  # [D] N m / rad
     kd: np.ndarray  # [D] N m s / rad
     torque_limit: np.ndarray  # [D] N m
+    armature: np.ndarray  # [D] kg m^2, the motors' inertia reflected through their gears; 0 if the MJCF has none
     joint_error_weights: np.ndarray  # [J]
     key_bodies: np.ndarray  # [K] int, in the order of robot.yaml
     contact_bodies: np.ndarray  # [C] int, bodies that may touch the ground
@@ -235,6 +236,7 @@ class EnvState(NamedTuple):
     noise: Any  # what randomisation has drawn for the env's own part, leaves [B,...]; () without
     history: Any  # Pose [B,K-1,...], the last poses, the oldest first and the one now last; () if nobody asks
     task: Any  # the task's state, leaves [B,...]; () without
+    follow: Any = ()  # how far the reference is displaced, leaves [B,...]; () where it stays in its place
 
 
 class Step(NamedTuple):

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from mimicjax import rotation
 from mimicjax.env.discriminator import Sight
 from mimicjax.env.disturbances import Disturbances
+from mimicjax.env.follow import Follow
 from mimicjax.env.randomisation import Randomisation
 from mimicjax.env.task import Task
 from mimicjax.env.view import ObjectState, Scope, Term, View
@@ -39,10 +40,11 @@ class EnvParts(NamedTuple):
     disturb: Disturbances | None
     random: Randomisation
     task: Task | None
+    follow: Follow | None  # None where the reference stays in its place
 
 
 def reference_at(parts: EnvParts, motion: Motion, clip: Array, time: Array) -> tuple[Pose, Pose, Array]:
-    """Reference at `time`, at the coming target steps [S,...], and the phase."""
+    """Reference in its place at `time`, at the coming target steps [S,...], and the phase."""
     ahead = parts.scope.dt * jnp.asarray(parts.scope.settings.observations.target_steps, jnp.float32)
     now, coming = now_and_ahead(parts.scope.robot, motion, clip, time, ahead)
     return now, coming, library.phase(clips_of(motion), clip, time)

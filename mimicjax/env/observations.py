@@ -61,7 +61,7 @@ def _joints(scope: Scope, name: str) -> tuple[Part, Callable[[Pose], jax.Array]]
 def character(scope: Scope) -> Term:
     """The robot itself: height, root rotation and velocities, joints, joint velocities, key bodies about the root."""
     robot, settings = scope.robot, scope.settings.observations
-    local, height = settings.frame == "heading", int(settings.root_height)
+    local, height = settings.frame != "global", int(settings.root_height)
     joints, of_joints = _joints(scope, "joint_angles")
     parts = (
         Part("root_height", height, _scalars(height)),
@@ -106,9 +106,9 @@ def phase(scope: Scope) -> Term:
 
 
 def target(scope: Scope) -> Term:
-    """Reference poses at the coming steps, seen from the simulated root (global) or from the first of them (heading)."""
+    """Reference poses at the coming steps, seen from the simulated root (global, robot) or from the first of them (heading)."""
     robot, settings = scope.robot, scope.settings.observations
-    local, height = settings.frame == "heading", int(settings.root_height)
+    local, height = settings.frame != "global", int(settings.root_height)
     joints, of_joints = _joints(scope, "target_joints")
     parts = (
         Part("target_position", 2 + height, lambda robot: symmetry.vectors([0], symmetry.PLACE[: 2 + height])),
@@ -127,9 +127,10 @@ def target(scope: Scope) -> Term:
         return jnp.concatenate(columns)
 
     def see(view: View) -> jax.Array:
-        targets = view.targets
-        origin = targets.root_pos[0] if local else view.pose.root_pos
-        return jax.vmap(partial(of_step, origin=origin, back=away(targets.root_quat[0])))(targets).reshape(-1)
+        targets, seer = view.targets, view.pose
+        if settings.frame == "heading":
+            seer = jax.tree.map(lambda rows: rows[0], targets)
+        return jax.vmap(partial(of_step, origin=seer.root_pos, back=away(seer.root_quat)))(targets).reshape(-1)
 
     return Term(parts * len(settings.target_steps), see)
 

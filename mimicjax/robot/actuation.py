@@ -34,6 +34,13 @@ def bounds(robot: Robot, zero_center: bool) -> tuple[np.ndarray, np.ndarray]:
     return low.astype(np.float32), high.astype(np.float32)
 
 
+def offsets(robot: Robot, settings: ActionSettings) -> np.ndarray:
+    """How far an output of 1 moves a target, [D] rad; in the unit `effort`, `scale` of what has the servo give its limit."""
+    if settings.unit == "effort":
+        return (settings.scale * robot.torque_limit / robot.kp).astype(np.float32)
+    return np.full(robot.num_dofs, settings.scale, np.float32)
+
+
 def make(robot: Robot, settings: ActionSettings):
     """The function (action [D], ahead: Pose one control step ahead) -> joint position targets [D], rad.
 
@@ -43,6 +50,7 @@ def make(robot: Robot, settings: ActionSettings):
     """
     low, high = bounds(robot, settings.zero_center)
     lag = np.asarray(robot.kd / robot.kp, np.float32)  # s, how far a PD joint trails a moving target
+    scale = offsets(robot, settings)
 
     def absolute(action: jax.Array, ahead: Pose) -> jax.Array:
         return jnp.clip(0.5 * (high + low) + 0.5 * (high - low) * action, low, high)
@@ -51,7 +59,7 @@ def make(robot: Robot, settings: ActionSettings):
     rest = kinematics.pose_of(robot, jnp.asarray(robot.start_qpos), jnp.zeros(robot.nv))
 
     def offset(base: Pose, lead: jax.Array, action: jax.Array) -> jax.Array:
-        turn = settings.scale * action
+        turn = jnp.asarray(scale * action)
         target = base.dof_pos + lead + turn
         if balls.any():
             turned = rotation.multiply(base.joint_quat, kinematics.dof_quats(robot, lead))

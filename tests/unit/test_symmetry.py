@@ -47,7 +47,7 @@ def mirrored(robot, qpos, qvel):
     )
 
 
-@pytest.mark.parametrize("frame", ["global", "heading"])
+@pytest.mark.parametrize("frame", ["global", "heading", "robot"])
 @pytest.mark.parametrize("joints", ["angle", "rotation"])
 def test_observations_of_the_mirrored_state(g1, frame, joints):
     settings = dataclasses.replace(OBSERVED, frame=frame, joints=joints)
