@@ -249,7 +249,7 @@ class Step(NamedTuple):
     views: dict[str, Array]  # name -> [B,size], what reward models asked to see of robot and reference
     unstable: Array  # [B] bool, physics exploded: nothing of this step says anything of the policy
     terms: dict[str, Array]  # name -> [B], of the reward
-    errors: dict[str, Array]  # name -> [B], of tracking
+    errors: dict[str, Array]  # name -> [B], of tracking, and the figures of the task
     episode_length: Array  # [B] int32, control steps so far, this one included
     episode_return: Array  # [B], rewards so far, this one included
     statistics: dict[str, Any]  # statistics.Statistics of this step over the environments: what pushes and tasks did

@@ -14,15 +14,15 @@ from mimicjax.config.tasks import LocationSettings, ReachSettings, SteeringSetti
 class ActionSettings:
     """How a policy's output becomes joint position targets."""
 
-    mode: Literal["absolute", "reference"] = key(
+    mode: Literal["absolute", "reference", "start"] = key(
         "absolute",
-        "absolute: target over the joint's range (MimicKit); reference: offset from the reference pose one step ahead",
+        "absolute: target over the joint's range (MimicKit); reference: offset from the reference pose one step ahead; "
+        "start: offset from the robot's start pose",
     )
     zero_center: bool = key(True, "absolute: centre of the range at zero instead of the middle of the limits")
-    scale: float = key(1.0, "offset for an output of 1; of absolute only in the unit effort", above=0.0)
+    scale: float = key(1.0, "reference, start: offset for an output of 1", above=0.0)
     unit: Literal["radian", "effort"] = key(
-        "radian",
-        "of scale; effort: torque limit / kp, joint by joint (BeyondMimic's 0.25), with absolute about the start pose",
+        "radian", "of scale; effort: torque limit / kp, joint by joint (BeyondMimic has 0.25 of it, with start)"
     )
     velocity_lead: float = key(
         0.0, "reference: share of the lag kd/kp x reference velocity that is added to the target", low=0.0, high=2.0

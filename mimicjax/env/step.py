@@ -34,7 +34,7 @@ class _Advanced(NamedTuple):
     done: Array
     views: dict[str, Array]
     terms: dict[str, Array]
-    errors: dict[str, Array]
+    errors: dict[str, Array]  # of tracking, and the figures of the task
     key: Array  # of the next episode
 
 
@@ -137,6 +137,9 @@ def _advance(parts: EnvParts, motion: Motion, state: EnvState) -> _Advanced:
     reward = jnp.where(state.physics.unstable, 0.0, reward)
     done = _done(parts, motion, state, time, view)
     views = {name: sight.see(view) for name, sight in parts.sights.items()}
+    errors = terminations.tracking_errors(view.pose, view.reference)
+    if parts.task:
+        errors |= {name: figure.of(view) for name, figure in parts.task.figures.items()}
 
     key, fresh = jax.random.split(state.key)
     if parts.task:
@@ -152,7 +155,6 @@ def _advance(parts: EnvParts, motion: Motion, state: EnvState) -> _Advanced:
         history=episode.without_oldest(view.history),
         follow=displaced,
     )
-    errors = terminations.tracking_errors(view.pose, view.reference)
     return _Advanced(state, obs, reward, done, views, terms, errors, fresh)
 
 

@@ -44,30 +44,33 @@ def offsets(robot: Robot, settings: ActionSettings) -> np.ndarray:
 def make(robot: Robot, settings: ActionSettings):
     """The function (action [D], ahead: Pose one control step ahead) -> joint position targets [D], rad.
 
-    Targets of a ball joint are the exponential map of a rotation. An offset from the reference turns the joint on from
-    there, about the axes of its child: rotations are multiplied, as sums of exponential maps are rotations about
-    other axes. With `absolute`, the unit `effort` counts from the start pose.
+    Targets of a ball joint are the exponential map of a rotation. An offset from the reference or the start pose turns
+    the joint on from there, about the axes of its child: rotations are multiplied, as sums of exponential maps are
+    rotations about other axes.
     """
     low, high = bounds(robot, settings.zero_center)
     lag = np.asarray(robot.kd / robot.kp, np.float32)  # s, how far a PD joint trails a moving target
     scale = offsets(robot, settings)
-    middle, half = 0.5 * (high + low), 0.5 * (high - low)
-    if settings.unit == "effort":
-        start = kinematics.pose_of(robot, jnp.asarray(robot.start_qpos), jnp.zeros(robot.nv))
-        middle, half = start.dof_pos, scale
 
     def absolute(action: jax.Array, ahead: Pose) -> jax.Array:
-        return jnp.clip(middle + half * action, low, high)
+        return jnp.clip(0.5 * (high + low) + 0.5 * (high - low) * action, low, high)
 
     balls = robot.joint_kinds[robot.dof_joint] == BALL
+    rest = kinematics.pose_of(robot, jnp.asarray(robot.start_qpos), jnp.zeros(robot.nv))
 
-    def reference(action: jax.Array, ahead: Pose) -> jax.Array:
-        lead, offset = jnp.asarray(settings.velocity_lead * lag * ahead.dof_vel), jnp.asarray(scale * action)
-        target = ahead.dof_pos + lead + offset
+    def offset(base: Pose, lead: jax.Array, action: jax.Array) -> jax.Array:
+        turn = jnp.asarray(scale * action)
+        target = base.dof_pos + lead + turn
         if balls.any():
-            turned = rotation.multiply(ahead.joint_quat, kinematics.dof_quats(robot, lead))
-            turned = rotation.multiply(turned, kinematics.dof_quats(robot, offset))
+            turned = rotation.multiply(base.joint_quat, kinematics.dof_quats(robot, lead))
+            turned = rotation.multiply(turned, kinematics.dof_quats(robot, turn))
             target = jnp.where(balls, kinematics.joint_angles(robot, turned), target)
         return jnp.clip(target, low, high)
 
-    return absolute if settings.mode == "absolute" else reference
+    def reference(action: jax.Array, ahead: Pose) -> jax.Array:
+        return offset(ahead, jnp.asarray(settings.velocity_lead * lag * ahead.dof_vel), action)
+
+    def start(action: jax.Array, ahead: Pose) -> jax.Array:
+        return offset(rest, jnp.zeros(robot.num_dofs), action)
+
+    return {"absolute": absolute, "reference": reference, "start": start}[settings.mode]

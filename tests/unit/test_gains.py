@@ -88,7 +88,7 @@ def test_balls_have_the_armature_of_their_joint():
 
 def test_effort_counts_from_the_reference_or_from_the_start_pose(g1, reference):
     share = 0.1 * g1.torque_limit / g1.kp
-    for mode, middle in (("reference", reference.dof_pos), ("absolute", g1.start_qpos[7:])):
+    for mode, middle in (("reference", reference.dof_pos), ("start", g1.start_qpos[7:])):
         target = actuation.make(g1, ActionSettings(mode=mode, unit="effort", scale=0.1))  # pyright: ignore[reportArgumentType]
         low, high = actuation.bounds(g1, True)
         np.testing.assert_allclose(target(jnp.zeros(29), reference), np.clip(middle, low, high), atol=1e-6)
