@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from mimicjax import rotation
+from mimicjax.env import wait
 from mimicjax.env.discriminator import Sight
 from mimicjax.env.disturbances import Disturbances
 from mimicjax.env.follow import Follow
@@ -48,6 +49,12 @@ def reference_at(parts: EnvParts, motion: Motion, clip: Array, time: Array) -> t
     ahead = parts.scope.dt * jnp.asarray(parts.scope.settings.observations.target_steps, jnp.float32)
     now, coming = now_and_ahead(parts.scope.robot, motion, clip, time, ahead)
     return now, coming, library.phase(clips_of(motion), clip, time)
+
+
+def reference_at_start(parts: EnvParts) -> dict[str, Any]:
+    """EnvState.follow and EnvState.wait as an episode begins: the reference is in its place, and runs."""
+    follow, limit = parts.follow, parts.scope.settings.follow.wait
+    return {"follow": follow.begin() if follow else (), "wait": wait.begin(limit)}
 
 
 def past(parts: EnvParts, motion: Motion, clip: Array, time: Array) -> Any:
