@@ -237,6 +237,14 @@ class EnvState(NamedTuple):
     history: Any  # Pose [B,K-1,...], the last poses, the oldest first and the one now last; () if nobody asks
     task: Any  # the task's state, leaves [B,...]; () without
     follow: Any = ()  # how far the reference is displaced, leaves [B,...]; () where it stays in its place
+    wait: Any = ()  # how long the clip stood still, leaves [B,...]; () where it always runs
+
+    def clip_time(self, dt: float, ahead: int = 0) -> Array:
+        """Where in the clip environments are, [B] s, after as many more control steps of dt s (0 or 1)."""
+        steps = self.step + ahead if ahead else self.step
+        if self.wait != ():
+            steps = steps - self.wait.steps
+        return self.start + dt * steps.astype(jnp.float32)
 
 
 class Step(NamedTuple):

@@ -43,6 +43,7 @@ class ObservationSettings:
         "rotation", "joints as 6-D rotations (MimicKit) or as coordinates (compact)"
     )
     target_steps: list[int] = key([1, 2, 3], "control steps ahead of the target poses (MimicKit's tar_obs_steps)")
+    past_steps: int = key(5, "control steps back that the term past shows (VideoMimic: 5 with that of now)", low=1)
     phase_encoding: int = key(4, "octaves of sine and cosine of the phase (MimicKit's num_phase_encoding)", low=0)
 
 

@@ -17,6 +17,11 @@ class FollowSettings:
     )
     heading: bool = key(True, "turn the reference with the robot's heading too, not only shift it")
     pull: float = key(0.0, "m/s with which a displaced reference goes back to its place in the world", low=0.0)
+    wait: float | None = key(
+        None,
+        "m, mean distance of the bodies from the reference above which the clip stands still; null for never",
+        above=0.0,
+    )
     pull_heading: float = key(0.0, "rad/s with which it turns back", low=0.0)
 
 

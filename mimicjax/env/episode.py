@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from mimicjax import rotation
+from mimicjax.env import wait
 from mimicjax.env.discriminator import Sight
 from mimicjax.env.disturbances import Disturbances
 from mimicjax.env.follow import Follow
@@ -50,6 +51,12 @@ def reference_at(parts: EnvParts, motion: Motion, clip: Array, time: Array) -> t
     return now, coming, library.phase(clips_of(motion), clip, time)
 
 
+def reference_at_start(parts: EnvParts) -> dict[str, Any]:
+    """EnvState.follow and EnvState.wait as an episode begins: the reference is in its place, and runs."""
+    follow, limit = parts.follow, parts.scope.settings.follow.wait
+    return {"follow": follow.begin() if follow else (), "wait": wait.begin(limit)}
+
+
 def past(parts: EnvParts, motion: Motion, clip: Array, time: Array) -> Any:
     """The reference's poses [K-1,...] of the control steps before `time`, the oldest first; () if nobody asks."""
     if not parts.history:
@@ -85,7 +92,12 @@ def observe(parts: EnvParts, view: View, noise: Any, key: Array) -> dict[str, Ar
     the critic sees instead; and what the critic alone sees."""
     seen, measured = parts.seen.see(view), parts.random.measured(noise, view.pose)
     chex.assert_shape(seen, (sum(part.size for part in parts.seen.parts),))
-    sensed = seen if measured is view.pose else parts.seen.see(view._replace(pose=measured))
+    sensed = seen
+    if measured is not view.pose:
+        before = view.history
+        if parts.seen.history:  # the sensors were off in the steps before too
+            before = jax.vmap(lambda pose: parts.random.measured(noise, pose))(before)
+        sensed = parts.seen.see(view._replace(pose=measured, history=before))
     blocks = {"actor": parts.random.sense(noise, key, sensed)}
     if parts.random.imperfect:
         blocks["critic"] = seen

@@ -135,7 +135,34 @@ def target(scope: Scope) -> Term:
     return Term(parts * len(settings.target_steps), see)
 
 
-TERMS: dict[str, Callable[[Scope], Term]] = {"character": character, "phase": phase, "target": target}
+def past(scope: Scope) -> Term:
+    """What the robot's own sensors told in the control steps before, the oldest first: root rotation and velocities, joints,
+    joint velocities. Where axes are not the world's, all are turned by the heading of now, so that turns are seen."""
+    robot, settings = scope.robot, scope.settings.observations
+    joints, of_joints = _joints(scope, "joint_angles")
+    # named as those of now: a sensor's noise is the same in both
+    parts = (
+        Part("root_rotation", 6, _six),
+        Part("root_velocity", 3, _place),
+        Part("root_angular_velocity", 3, _spin),
+        joints,
+        Part("joint_velocities", robot.num_dofs, symmetry.dofs),
+    )
+
+    def of_step(pose: Pose, back: jax.Array) -> jax.Array:
+        quat, vel, spin = pose.root_quat, pose.root_vel, pose.root_ang_vel
+        if settings.frame != "global":
+            quat, vel, spin = rotation.multiply(back, quat), rotation.rotate(back, vel), rotation.rotate(back, spin)
+        return jnp.concatenate([rotation.six(quat), vel, spin, of_joints(pose), pose.dof_vel])
+
+    def see(view: View) -> jax.Array:
+        rows = jax.tree.map(lambda x: x[-settings.past_steps - 1 : -1], view.history)  # the last is now
+        return jax.vmap(partial(of_step, back=away(view.pose.root_quat)))(rows).reshape(-1)
+
+    return Term(parts * settings.past_steps, see, history=settings.past_steps + 1)
+
+
+TERMS: dict[str, Callable[[Scope], Term]] = {"character": character, "past": past, "phase": phase, "target": target}
 
 
 def make(scope: Scope) -> Term:

@@ -9,7 +9,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mimicjax.env import episode, follow, resets, terminations
+from mimicjax.env import episode, follow, resets, terminations, wait
 from mimicjax.env.episode import EnvParts
 from mimicjax.env.view import View
 from mimicjax.motion.reference import Motion, clips_of, poses_at
@@ -56,7 +56,7 @@ def place(
         noise=begun.noise,
         history=begun.history,
         task=begun.view.task,
-        follow=_in_place(parts),
+        **episode.reference_at_start(parts),
     )
     obs = episode.observe(parts, begun.view._replace(push=push), begun.noise, key)
     return state, obs, Start(jnp.asarray(True), begun.qpos, begun.qvel)
@@ -64,8 +64,9 @@ def place(
 
 def before(parts: EnvParts, motion: Motion, state: EnvState, action: Array) -> tuple[EnvState, Array, Array]:
     """What the engine's step takes: joint targets [nu] and wrenches [W,6] for an action [A]."""
-    time = state.start + parts.scope.dt * (state.step + 1).astype(jnp.float32)
+    time = state.clip_time(parts.scope.dt, 1)
     ahead = poses_at(parts.scope.robot, motion, state.clip, time)  # in its place: only its joints are asked for
+    ahead = wait.standing(ahead, state.wait)
     noise, action = parts.random.smooth(state.noise, action, state.step)
     noise, ctrl = parts.random.drive(noise, state.key, parts.target(action, ahead))
     state = state._replace(noise=noise)
@@ -97,17 +98,12 @@ def _sound(parts: EnvParts, physics: Physics) -> Physics:
     )
 
 
-def _in_place(parts: EnvParts) -> Any:
-    """EnvState.follow at the beginning of an episode."""
-    return parts.follow.begin() if parts.follow else ()
-
-
 def _view(parts: EnvParts, motion: Motion, state: EnvState, time: Array) -> tuple[View, Any]:
     """What terms see after a control step, with task and pushes as they were in it; and EnvState.follow after it."""
     physics = state.physics
     pose = kinematics.pose_of(parts.scope.robot, *parts.scope.layout.of_robot(physics.qpos, physics.qvel))
     reference, targets, phase = episode.reference_at(parts, motion, state.clip, time)
-    displaced = state.follow
+    reference, displaced = wait.standing(reference, state.wait), state.follow
     if parts.follow:
         displaced = parts.follow.advance(state.follow, pose, reference)
         reference, targets = (follow.moved(each, displaced) for each in (reference, targets))
@@ -127,7 +123,7 @@ def _view(parts: EnvParts, motion: Motion, state: EnvState, time: Array) -> tupl
 def _advance(parts: EnvParts, motion: Motion, state: EnvState) -> _Advanced:
     """What came of a control step whose physics is in `state`, if the episode goes on."""
     state = state._replace(step=state.step + 1, physics=_sound(parts, state.physics))
-    time = state.start + parts.scope.dt * state.step.astype(jnp.float32)
+    time = state.clip_time(parts.scope.dt)
     view, displaced = _view(parts, motion, state, time)
     reward, terms = parts.reward(view)
     if parts.task:
@@ -154,6 +150,7 @@ def _advance(parts: EnvParts, motion: Motion, state: EnvState) -> _Advanced:
         task=view.task,
         history=episode.without_oldest(view.history),
         follow=displaced,
+        wait=wait.after(state.wait, parts.scope.settings.follow.wait, view.pose, view.reference),
     )
     return _Advanced(state, obs, reward, done, views, terms, errors, fresh)
 
@@ -193,7 +190,7 @@ def _renew(parts: EnvParts, motion: Motion, ended: _Ended) -> _Fresh:
         noise=begun.noise,
         history=begun.history,
         task=begun.view.task,
-        follow=_in_place(parts),
+        **episode.reference_at_start(parts),
     )
     obs = episode.observe(parts, begun.view._replace(push=push), begun.noise, key)
     return _Fresh(fresh, obs, begun.qpos, begun.qvel)

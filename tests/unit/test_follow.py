@@ -181,7 +181,7 @@ def test_what_stays_in_place_costs_nothing(monkeypatch):
         return state, env.after(clips, state)[0]
 
     state, after = jax.eval_shape(both, small.packed())
-    assert state.follow == () and after.follow == ()
+    assert (state.follow, state.wait, after.follow, after.wait) == ((), (), (), ())
 
 
 def test_adds_difference_in_the_robots_frame_does_not_depend_on_where_both_are(clip_pose):
@@ -231,3 +231,31 @@ def test_settings_that_cannot_be_meant(what):
     name, overrides, words = REFUSED[what]
     with pytest.raises(UserError, match=words):
         checks.settings_fit(config.load(RunSettings, name, overrides, NAMES))
+
+
+def test_a_clip_waits_for_a_robot_that_is_far():
+    """Shoved 0.4 m aside for two of five control steps, with a limit of 0.3 m: the clip stands still in the step after each."""
+    settings = EnvSettings(observations=dataclasses.replace(SEEN, target_steps=[1]), follow=FollowSettings(wait=0.3))
+    env, robot = environment.make(small.scope(settings)), small.robot()
+    shoves, times = [0.0, 0.4, 0.4, 0.0, 0.0], [1, 2, 2, 2, 3]  # m; control steps that the clip has run by then
+
+    @jax.jit
+    def run(clips):
+        keys, clip, start = jax.random.split(jax.random.key(0), 1), jnp.zeros(1, jnp.int32), jnp.asarray([0.1])
+        state, _ = rollout.begin(env, STILL, clips, keys, clip, start)
+        rows = []
+        for shove, time in zip(shoves, times, strict=True):
+            pose = jax.vmap(lambda c, t: library.query(robot, clips, c, t))(clip, start + DT * time)
+            qpos, qvel = kinematics.qpos_of(robot, pose)
+            state = state._replace(physics=engine_state.init(qpos.at[:, 1].add(shove), qvel))
+            moment, state, step = rollout.watched_step(env, STILL, clips, state, jnp.zeros((1, robot.num_dofs)))
+            rows.append((moment.time, state.wait.steps, step.errors, step.episode_length))
+        return jax.tree.map(lambda *x: jnp.concatenate(x), *rows)
+
+    time, waited, errors, length = jax.device_get(run(small.packed()))
+    np.testing.assert_allclose(time, 0.1 + DT * np.asarray(times), atol=1e-6)
+    assert waited.tolist() == [0, 1, 2, 2, 2] and length.tolist() == [1, 2, 3, 4, 5]
+    np.testing.assert_allclose(errors["Root_Pos_Err"], shoves, atol=1e-5)
+    np.testing.assert_allclose(errors["Body_Pos_Err"], 0.0, atol=1e-5)
+    moving = errors["Dof_Vel_Err"] > 0.05  # the robot has the clip's velocities, the clip that waits has none
+    assert moving.tolist() == [False, False, True, True, False]

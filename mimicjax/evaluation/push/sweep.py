@@ -117,7 +117,7 @@ def step_of(world: World, player: Player, onset: int) -> Callable:
         wrench = wrench_at(plan, heading, carry.step, onset, bodies)
         physics = player.engine.step(before.physics, ctrl, wrench, before.variant)
         after, step = env.advance(motion, before._replace(physics=physics))
-        reference = poses_at(scope.robot, motion, after.clip, after.start + env.dt * after.step.astype(jnp.float32))
+        reference = poses_at(scope.robot, motion, after.clip, before.clip_time(env.dt, 1))
         rows = jax.vmap(lambda *each: _seen(scope, fall, *each))(before, after, ctrl, reference)
         running = jnp.full_like(step.done, RUNNING)  # robots that fell are not reset
         actors = Actors(after, step.last_obs, player.remember(actors, running))
