@@ -46,8 +46,12 @@ def make(robot: Robot, settings: ActionSettings):
 
     Targets of a ball joint are the exponential map of a rotation. An offset from the reference or the start pose turns
     the joint on from there, about the axes of its child: rotations are multiplied, as sums of exponential maps are
-    rotations about other axes.
+    rotations about other axes. Raises UserError for a unit that the mode does not take.
     """
+    if settings.unit != "radian" and settings.mode == "absolute":
+        raise UserError(
+            f"env.action.unit {settings.unit}: mode absolute covers the joints' range; allowed with reference, start"
+        )
     low, high = bounds(robot, settings.zero_center)
     lag = np.asarray(robot.kd / robot.kp, np.float32)  # s, how far a PD joint trails a moving target
     scale = offsets(robot, settings)

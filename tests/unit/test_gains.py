@@ -97,6 +97,8 @@ def test_effort_counts_from_the_reference_or_from_the_start_pose(g1, reference):
 
 
 def test_what_cannot_be_meant(g1):
+    with pytest.raises(UserError, match="unit effort: mode absolute .* allowed with reference, start"):
+        actuation.make(g1, ActionSettings(mode="absolute", unit="effort"))
     without = g1.armature.copy()
     without[3] = 0.0
     with pytest.raises(UserError, match="joint left_knee_joint has no armature in .*robot.xml"):
