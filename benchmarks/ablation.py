@@ -1,6 +1,7 @@
 """What makes a policy hard to push over, one change at a time: python benchmarks/ablation.py --seeds 0,1.
 
-Every case of a file of changes (unshakable.yaml) is a preset with some flags, another config, motion, or number of samples.
+Every case of a file of changes (unshakable.yaml) is a preset with some flags, another config, motion, or number of samples;
+or another case with more of them (`extends`).
 Each is trained as a user does, then pushed (`python -m mimicjax.evaluate --push-sweep`). What is complete below --runs is not
 done again, so the command may be interrupted and repeated, and cases be added. Flags that this script does not know go to all.
 """
@@ -44,12 +45,19 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
 
 
 def chosen(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """The cases to do, as the file has them."""
+    """The cases to do, each with what it extends."""
     cases = {name: case or {} for name, case in yaml.safe_load(given.changes.read_text()).items()}
     names = given.cases.split(",") if given.cases else list(cases)
     if unknown := [name for name in names if name not in cases]:
         raise SystemExit(f"--cases: {', '.join(unknown)} is not in {given.changes.name}; there are {', '.join(cases)}")
-    return {name: cases[name] for name in names}
+    return {name: whole(cases, name) for name in names}
+
+
+def whole(cases: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
+    """A case with what it extends: its flags come after the other's, so that they win."""
+    case = dict(cases[name])
+    base = whole(cases, case.pop("extends")) if "extends" in case else {}
+    return {**base, **case, "flags": [*base.get("flags", []), *case.get("flags", [])]}
 
 
 def sweep(run: Path, profile: str) -> dict[str, Any]:

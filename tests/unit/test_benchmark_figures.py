@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -54,16 +53,19 @@ def test_latents_are_told_apart_by_the_other_episodes_only(latents):
 def test_cases_of_changes(tmp_path):
     ablation = script("ablation")
     given = argparse.Namespace(changes=BENCHMARKS / "unshakable.yaml", cases="preset,no_leash")
-    assert list(ablation.chosen(given)) == ["preset", "no_leash"] and ablation.chosen(given)["preset"] == {}
+    assert list(ablation.chosen(given)) == ["preset", "no_leash"] and ablation.chosen(given)["preset"] == {"flags": []}
     with pytest.raises(SystemExit, match="leesh is not in unshakable.yaml; there are preset"):
         ablation.chosen(argparse.Namespace(changes=given.changes, cases="leesh"))
+    longer = ablation.chosen(argparse.Namespace(changes=given.changes, cases="together_discount"))["together_discount"]
+    together = ablation.chosen(argparse.Namespace(changes=given.changes, cases="together"))["together"]
+    assert longer == {"flags": [*together["flags"], "--learn.discount=0.97"]}
 
 
 def test_every_change_is_understood():
     """The flags of all cases name keys that exist, with values that are allowed."""
     from mimicjax import train
 
-    for name, case in yaml.safe_load((BENCHMARKS / "unshakable.yaml").read_text()).items():
-        case = case or {}
-        settings, *_ = train.parse([f"--config={case.get('config', 'deepmimic_g1_push')}", *case.get("flags", [])])
+    cases = script("ablation").chosen(argparse.Namespace(changes=BENCHMARKS / "unshakable.yaml", cases=None))
+    for name, case in cases.items():
+        settings, *_ = train.parse([f"--config={case.get('config', 'deepmimic_g1_push')}", *case["flags"]])
         assert settings.robot == "g1", name
