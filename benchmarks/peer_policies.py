@@ -1,6 +1,6 @@
 """Other groups' tracking policies, read out of the package that they publish; nothing of theirs lies in this repository.
 
-Known is holosoma's player (PyPI: holosoma-inference, Apache 2.0). Its trackers of the G1 are ONNX files: inputs are an
+Known is holosoma's player (PyPI: holosoma-inference). Its trackers of the G1 are ONNX files: inputs are an
 observation and a time step of 1/50 s, outputs are the action and the clip at that time step. Gains, joint names and the
 robot's URDF are in a file's metadata; default pose and action scales in the player's configuration.
 """
