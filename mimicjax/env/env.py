@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax.config.settings import RandomizeSettings
-from mimicjax.env import discriminator, episode, observations, randomisation, rewards, step, terminations
+from mimicjax.env import discriminator, episode, follow, observations, randomisation, rewards, step, terminations
 from mimicjax.env.disturbances import Disturbances
 from mimicjax.env.episode import EnvParts
 from mimicjax.env.step import Start
@@ -97,6 +97,7 @@ def make(
         disturb=disturb,
         random=randomisation.make(scope, randomize or RandomizeSettings(), seen, substeps),
         task=task,
+        follow=follow.make(settings.follow, scope.dt),
     )
 
     def mapped(function: Callable) -> Callable:
