@@ -46,7 +46,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--reference", default="ghost", choices=("ghost", "beside", "none"),
                         help="how the video shows the clip (%(default)s)")  # fmt: skip
     parser.add_argument("--push-sweep", nargs="?", const="quick", metavar="PROFILE",
-                        help="push the robot instead: tiny, quick (if none is named), full or FILE.yaml; "
+                        help="push the robot instead: tiny, quick (if none is named), punch, full or FILE.yaml; "
                         "see docs/robustness.md")  # fmt: skip
     parser.add_argument(
         "--compare", type=Path, metavar="RUN2", help="with --push-sweep: push this run alike, side by side"

@@ -191,12 +191,12 @@ def test_profiles_that_cannot_be(text: str, says: str, tmp_path: Path, g1):
 
 
 def test_a_profile_that_does_not_exist():
-    with pytest.raises(UserError, match="did you mean quick.*tiny, quick, full"):
+    with pytest.raises(UserError, match="did you mean quick.*tiny, quick, punch, full"):
         profile.load("quik")
 
 
 def test_built_in_profiles_fit_the_g1_and_leave_out_torques_on_welded_bodies(g1):
-    for name, most in (("tiny", 500), ("quick", 20_000), ("full", 110_000)):
+    for name, most in (("tiny", 500), ("quick", 20_000), ("punch", 4_000), ("full", 110_000)):
         sweep_settings = profile.load(name)
         kinds = cells.expand(sweep_settings, g1, name)
         assert len(set(kinds)) == len(kinds) and len(kinds) * sweep_settings.repeats < most

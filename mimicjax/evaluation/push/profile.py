@@ -58,6 +58,11 @@ PROFILES: dict[str, dict[str, Any]] = {
             "bodies": {"directions": SIDES, "impulses": IMPULSES},
         },
     },
+    # as sharp as a punch: 100 to 600 N for 0.08 s, on any body of the upper half and from any side
+    "punch": {
+        "repeats": 4,
+        "pushes": {"punch": {"durations": [0.08], "impulses": [8, 16, 24, 32, 40, 48]}},
+    },
     "full": {
         "repeats": 12,
         "pushes": {

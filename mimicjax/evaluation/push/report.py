@@ -17,6 +17,7 @@ from mimicjax.evaluation.push.outcomes import Outcomes
 
 FORMAT_VERSION = 1
 ALL_HEADINGS = "headings"  # a threshold over all of HEADINGS together
+ANY_BODY = "random body"  # and over all bodies together, where each gets the same pushes
 UNITS = {
     "push_error": "mm", "push_error_unpushed": "mm", "after_error": "mm", "after_error_unpushed": "mm", "recovery": "s",
     "tilt": "deg", "torque": "N m", "load": "share of the limit",
@@ -100,10 +101,13 @@ def _mean(outcomes: Outcomes, name: str) -> float | None:
 
 def _fits(cells: Sequence[Cell], rows: Sequence[Mapping[str, Any]], seed: int) -> dict[Key, Fit]:
     counts: dict[Key, dict[float, np.ndarray]] = {}
+    alike = _same_for_all_bodies(cells)
     for cell, row in zip(cells, rows, strict=True):
-        names = [cell.direction, ALL_HEADINGS] if cell.direction in HEADINGS else [cell.direction]
-        for name in names:
-            levels = counts.setdefault(Key(cell.body, cell.kind, name, cell.duration, cell.unit), {})
+        names = [(cell.body, cell.direction)]
+        if cell.direction in HEADINGS:
+            names += [(cell.body, ALL_HEADINGS)] + ([(ANY_BODY, ALL_HEADINGS)] if alike else [])
+        for body, direction in names:
+            levels = counts.setdefault(Key(body, cell.kind, direction, cell.duration, cell.unit), {})
             levels[cell.level] = levels.get(cell.level, 0) + np.array([row["stood"], row["survived"]])
     out = {}
     for key, levels in counts.items():
@@ -113,6 +117,14 @@ def _fits(cells: Sequence[Cell], rows: Sequence[Mapping[str, Any]], seed: int) -
         if fit:
             out[key] = fit
     return out
+
+
+def _same_for_all_bodies(cells: Sequence[Cell]) -> bool:
+    """Whether there are several bodies, each with the same pushes: their mean is then that of a body drawn at random."""
+    pushes: dict[str, set[Cell]] = {}
+    for cell in cells:
+        pushes.setdefault(cell.body, set()).add(cell._replace(body=""))
+    return len(pushes) > 1 and len(set(map(frozenset, pushes.values()))) == 1
 
 
 def thresholds(sweep: Sweep) -> list[dict[str, Any]]:
@@ -168,13 +180,15 @@ def quote(sweep: Sweep) -> str:
     rest = f"; un-pushed body error {price:.3g} mm" if price is not None else ""
     if not keys:
         return f"{sweep.label}: too few levels, or nobody stood at the onset: no threshold{rest}"
-    body = sweep.cells[0]["body"]
+    body = ANY_BODY if any(k.body == ANY_BODY for k in keys) else sweep.cells[0]["body"]
     best = [k for k in keys if k.body == body and k[1:3] == keys[0][1:3]] or keys
     key = min(best, key=lambda k: abs((k.duration or 0.0) - 0.2))
     fit = sweep.fits[key]
     word = "pushes" if key.kind == "force" else "twists"
     how = f"{key.duration:g} s {word}" if key.duration else f"steady {key.kind}s"
-    count = len({c["direction"] for c in sweep.cells if c["body"] == key.body and c["direction"] in HEADINGS})
+    count = len(
+        {c["direction"] for c in sweep.cells if key.body in (c["body"], ANY_BODY) and c["direction"] in HEADINGS}
+    )
     where = f"{count} headings" if key.direction == ALL_HEADINGS else key.direction.replace("_", " ")
     half, most = (text(fit.at[share], fit, key.unit) for share in fitting.SHARES)
     return f"{sweep.label}: {key.body} survives 50 % of {how} of {half} and 90 % of {most} ({where}){rest}"

@@ -19,7 +19,7 @@ from mimicjax.learn.sockets import Agent
 from mimicjax.motion.reference import Motion, poses_at
 from mimicjax.robot import kinematics
 from mimicjax.run.rollout import Actors
-from mimicjax.types import RUNNING, Array, EnvState, Pose, Robot
+from mimicjax.types import RUNNING, Array, Physics, Pose, Robot
 from mimicjax.world import World
 
 CHUNK = 5  # control steps of one call of the program: often enough for a progress bar, seldom enough to cost nothing
@@ -83,19 +83,17 @@ def _body_error(scope: Scope, pose: Pose, reference: Pose) -> Array:
     return terminations.tracking_errors(pose, reference)["Body_Pos_Err"]
 
 
-def _seen(
-    scope: Scope, fall: terminations.Failure, before: EnvState, after: EnvState, ctrl: Array, reference: Pose
+def measure(
+    scope: Scope, fall: terminations.Failure, before: Physics, after: Physics, ctrl: Array, reference: Pose
 ) -> Curves:
-    """One environment after a control step -> Curves of scalars."""
+    """One environment before and after a control step with targets ctrl [D] or [K,D] rad -> Curves of scalars."""
     robot, layout = scope.robot, scope.layout
-    old, pose = (
-        kinematics.pose_of(robot, *layout.of_robot(state.physics.qpos, state.physics.qvel)) for state in (before, after)
-    )
+    old, pose = (kinematics.pose_of(robot, *layout.of_robot(each.qpos, each.qvel)) for each in (before, after))
     targets = ctrl.reshape(-1, robot.num_dofs)  # of every substep, or one for all
     torque = jnp.maximum(jnp.abs(joint_torque(robot, targets[0], old)), jnp.abs(joint_torque(robot, targets[-1], pose)))
     up = rotation.rotate(pose.root_quat, jnp.asarray([0.0, 0.0, 1.0]))[2]
     return Curves(
-        fallen=fall(View.of(pose, reference)) | after.physics.unstable,
+        fallen=fall(View.of(pose, reference)) | after.unstable,
         body_error=_body_error(scope, pose, reference),
         global_error=jnp.mean(jnp.linalg.norm(reference.body_pos - pose.body_pos, axis=-1)),
         tilt=jnp.arccos(jnp.clip(up, -1.0, 1.0)),
@@ -118,7 +116,8 @@ def step_of(world: World, player: Player, onset: int) -> Callable:
         physics = player.engine.step(before.physics, ctrl, wrench, before.variant)
         after, step = env.advance(motion, before._replace(physics=physics))
         reference = poses_at(scope.robot, motion, after.clip, before.clip_time(env.dt, 1))
-        rows = jax.vmap(lambda *each: _seen(scope, fall, *each))(before, after, ctrl, reference)
+        seen = jax.vmap(lambda *each: measure(scope, fall, *each))
+        rows = seen(before.physics, after.physics, ctrl, reference)
         running = jnp.full_like(step.done, RUNNING)  # robots that fell are not reset
         actors = Actors(after, step.last_obs, player.remember(actors, running))
         return Carry(actors, heading, carry.step + 1), rows

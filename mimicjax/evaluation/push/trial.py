@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,8 +16,8 @@ from mimicjax.evaluation.push.profile import SweepSettings
 from mimicjax.evaluation.push.report import Sweep
 from mimicjax.evaluation.push.sweep import Curves, Program
 from mimicjax.evaluation.restored import Restored, engine_for
-from mimicjax.motion.reference import clips_of
-from mimicjax.types import Robot
+from mimicjax.motion.reference import Motion, clips_of
+from mimicjax.types import Clip, Robot
 from mimicjax.world import World
 
 MEMORY_SHARE = 0.6  # of what is free
@@ -59,11 +59,16 @@ def prepare(profile: str, settings: SweepSettings, robot: Robot) -> Trial:
 
 def schedule(trial: Trial, world: World, seed: int) -> Schedule:
     """The episodes, the same for every world with the same clips and control frequency."""
-    dt, settings = world.test_env.dt, trial.settings
-    plan, rows = cells.plan(trial.cells, trial.bodies, clips_of(world.motion), settings, dt, seed)
+    return schedule_on(trial, world.motion, world.clips, world.test_env.dt, seed)
+
+
+def schedule_on(trial: Trial, motion: Motion, clips: Sequence[Clip], dt: float, seed: int) -> Schedule:
+    """The episodes on clips, with control steps of dt s."""
+    settings = trial.settings
+    plan, rows = cells.plan(trial.cells, trial.bodies, clips_of(motion), settings, dt, seed)
     onset, left = (max(0, round(seconds / dt)) for seconds in (settings.warm_up, settings.watched))
     steps = onset + max(1, left)
-    short = [clip.name for clip in world.clips if not clip.loop and clip.duration < steps * dt - 1e-6]
+    short = [clip.name for clip in clips if not clip.loop and clip.duration < steps * dt - 1e-6]
     return Schedule(plan, rows, onset, steps, short)
 
 
