@@ -2,7 +2,8 @@
 
 Runs `python -m mimicjax.train` as a user does, one seed after the other, and reads its metrics.jsonl while it grows:
 the clock starts with the command, so imports and compilation count. Flags that this script does not know go to it.
-Tests are the run's own: episodes with mode actions from random phases.
+Tests are the run's own: episodes with mode actions from random phases. With --evaluate each run is then given to
+`python -m mimicjax.evaluate`: its figures over all clips are stored, and a strip of pictures of the first seed.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import report
 from mimicjax.benchmark import machine
 
 POLL = 0.2  # s between looks at metrics.jsonl
+MEDIA = Path(report.ROOT) / "docs" / "media"
 INTERRUPTED = 130  # exit code of a run that was interrupted and has saved itself
 
 
@@ -156,6 +158,7 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--length", type=float, default=290.0, help="control steps that count as learned (%(default)s)")
     parser.add_argument("--until", default="", metavar="CONDITIONS", help="end a run at the first test that has reached "
                         "all of, for example, test_length>=290,return_per_step>=0.85,body_error_mm<=35")  # fmt: skip
+    parser.add_argument("--evaluate", type=int, default=0, metavar="EPISODES", help="evaluate each run by as many")
     parser.add_argument("--name", help="results/learning_<name>.json (config and motion)")
     parser.add_argument("--runs", type=Path, help="keep the run folders below this one (they are thrown away)")
     return parser.parse_known_args()
@@ -176,13 +179,18 @@ def main() -> int:
                 print(f"seed {seed} ended with exit code {process.code}:\n{log.read_text()[-2000:]}", file=sys.stderr)
                 return 1
             seeds[seed] = {**summary(process, marks, given.length), "notes": _notes(log)}
+            if given.evaluate:
+                strip = None if len(seeds) > 1 else MEDIA / f"{name}.png"
+                data = evaluate(folder / f"seed_{seed}", given.evaluate, int(seed), strip)
+                seeds[seed] |= {"evaluation": data["overall"]["all"], "units": data["units"]}
             print(f"seed {seed}: {process.minutes:.1f} minutes", flush=True)
             setup = {**vars(given), "seeds": seeds, "flags": flags}
             path = report.write(f"learning_{name}", facts, {k: plain(v) for k, v in setup.items() if k != "runs"})
     finally:
         if not given.runs:
             shutil.rmtree(folder, ignore_errors=True)
-    print(f"\n{tables(seeds, marks, given.length)}\n\n{report.footer(facts)}\nwritten: results/{path.name}")
+    shown = [tables(seeds, marks, given.length), *([evaluated(seeds)] if given.evaluate else []), report.footer(facts)]
+    print("\n\n".join(["", *shown]) + f"\nwritten: results/{path.name}")
     return 0
 
 
@@ -204,6 +212,28 @@ def plain(value: Any) -> Any:
         return value
     flag, equals, rest = value.rpartition("=")
     return flag + equals + (Path(rest).name if os.path.isabs(rest) or Path(rest).exists() else rest)
+
+
+def evaluate(run: Path, episodes: int, seed: int, strip: Path | None = None) -> dict[str, Any]:
+    """What `python -m mimicjax.evaluate` writes of a run. Raises SystemExit with what it printed last if it fails.
+
+    strip: where a strip of pictures goes.
+    """
+    out = run / "figures"
+    command = [sys.executable, "-m", "mimicjax.evaluate", f"--run={run}", f"--episodes={episodes}", f"--seed={seed}"]
+    done = subprocess.run(
+        [*command, f"--out={out}", *([f"--video={strip}"] if strip else [])], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise SystemExit(f"evaluation ended with exit code {done.returncode}:\n{done.stderr[-2000:]}")
+    return json.loads(next(out.glob("*.json")).read_text())
+
+
+def evaluated(seeds: dict[str, dict[str, Any]]) -> str:
+    """A Markdown table of the evaluations: a row for each figure, a column for each seed."""
+    names = [name for name in next(iter(seeds.values()))["evaluation"] if name != "episodes"]
+    rows = [[name, *(_text(run["evaluation"][name]["value"], ".4g") for run in seeds.values())] for name in names]
+    return report.table(["evaluation", *(f"seed {seed}" for seed in seeds)], rows)
 
 
 def _notes(log: Path) -> list[str]:

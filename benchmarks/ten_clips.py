@@ -9,9 +9,7 @@ go to the training. The clips themselves are not stored.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -97,12 +95,7 @@ def train(given: argparse.Namespace, flags: list[str], by: str, motion: Path, ou
 
 def evaluate(run: Path, episodes: int, seed: int) -> dict[str, Any]:
     """The figures of an evaluation: over all clips, and of each, the worst first."""
-    out = run / "figures"
-    command = [sys.executable, "-m", "mimicjax.evaluate", f"--run={run}", f"--episodes={episodes}", f"--seed={seed}"]
-    done = subprocess.run([*command, f"--out={out}"], capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"evaluation ended with exit code {done.returncode}:\n{done.stderr[-2000:]}")
-    data = json.loads(next(out.glob("*.json")).read_text())
+    data = learning.evaluate(run, episodes, seed)
     pick = lambda group: {"episodes": group["episodes"], **{name: group[name] for name in FIGURES}}  # noqa: E731
     return {
         "overall": pick(data["overall"]["all"]), "versions": data["versions"], "engine": data["engine"],

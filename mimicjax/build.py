@@ -32,7 +32,7 @@ from mimicjax.motion import library, reference, sampling, sampling_table
 from mimicjax.motion.datasets import load_motions
 from mimicjax.motion.reference import Motion
 from mimicjax.motion.sampling import Sampler
-from mimicjax.robot import symmetry
+from mimicjax.robot import gains, symmetry
 from mimicjax.robot.load import load as load_robot
 from mimicjax.run import checkpoint, checkpoint_files, checks, devices, rollout
 from mimicjax.run.iteration import Parts
@@ -52,7 +52,7 @@ def world(settings: RunSettings, furnish: Sequence[Furnish] = (), clips: tuple[C
     """
     settings = skill.resolve(settings)
     checks.settings_fit(settings)
-    robot = load_robot(settings.robot)
+    robot = gains.of(load_robot(settings.robot), settings.engine)
     clips = clips or load_motions(settings.motion, robot)
     cores = tuple(jax.devices())
     kind = cores[0].platform

@@ -41,7 +41,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--checkpoint", type=_whole, metavar="STEP", help="iteration of the checkpoint (the latest)")
     parser.add_argument("--seed", type=_whole, default=0, help="seed of the phases (%(default)s)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (evaluation/ in the run folder)")
-    parser.add_argument("--video", type=Path, metavar="FILE.mp4", help="also film the first clip from its start")
+    parser.add_argument("--video", type=Path, metavar="FILE.mp4|png",
+                        help="also film the first clip from its start; .png is a strip of pictures")  # fmt: skip
     parser.add_argument("--reference", default="ghost", choices=("ghost", "beside", "none"),
                         help="how the video shows the clip (%(default)s)")  # fmt: skip
     parser.add_argument("--push-sweep", nargs="?", const="quick", metavar="PROFILE",
@@ -78,7 +79,7 @@ def run(argv: Sequence[str]) -> int:
     print(f"{options.run}, checkpoint {restored.step}: {count} episodes on {world.settings.engine.name}", flush=True)
     engine = engine_for(restored, count)
     results = report.run(restored, engine, options.episodes, options.seed)
-    data = report.report(results, names, describe(restored, options.seed))
+    data = report.report(results, names, describe(restored, options.seed), report.figures_of(world))
     console = commands.console()
     console.print(table.overall(data))
     if len(names) > 1:
@@ -104,6 +105,10 @@ def _film(restored: Restored, options: argparse.Namespace) -> None:
     seconds = (len(episode.qpos) - 1) * episode.dt
     ending = f": {episode.failure}" if episode.failure else ""
     print(f"filming {episode.caption}, {seconds:.1f} s{ending}", flush=True)
+    if options.video.suffix.lower() == video.STRIP:
+        files.write_picture(options.video, video.strip(world.scene.model, episode, options.reference))
+        print(options.video)
+        return
     watch = lambda frames: progress.watched(frames, "frames", sys.stderr)  # noqa: E731
     frames = video.render(world.scene.model, episode, options.reference, watch=watch)
     files.write_film(options.video, frames, world.settings.engine.control_freq)

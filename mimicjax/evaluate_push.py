@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def run(options: argparse.Namespace) -> int:
     """Sweep the run of --run, and that of --compare with it, as the command line says."""
     from mimicjax.evaluation import output
-    from mimicjax.evaluation.push import figures, profile, report, trial
+    from mimicjax.evaluation.push import figures, profile, report, sweep, trial
     from mimicjax.evaluation.restored import describe
 
     start = time.monotonic()
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     if options.compare:
         _same(options, *runs)
     sweeps = [_sweep(each, pushes, label, options.seed) for each, label in zip(runs, labels, strict=True)]
-    facts = [describe(each, options.seed) for each in runs]
+    facts = [describe(each, options.seed) | {"error_about": sweep.error_about(each.world.scope)} for each in runs]
     data = report.data(facts[0], _about(pushes, facts), sweeps)
     _show(sweeps)
     out, stem = options.out or options.run / "evaluation", _stem(options, runs[0], labels)
@@ -87,7 +87,7 @@ def _same(options: argparse.Namespace, a: Restored, b: Restored) -> None:
 def _sweep(restored: Restored, pushes: Trial, label: str, seed: int) -> Sweep:
     """Plan, compile, run and judge a sweep of one policy."""
     from mimicjax.evaluation.progress import Progress
-    from mimicjax.evaluation.push import trial
+    from mimicjax.evaluation.push import sweep, trial
 
     world, dt = restored.world, restored.world.test_env.dt
     episodes = trial.schedule(pushes, world, seed)
@@ -98,15 +98,17 @@ def _sweep(restored: Restored, pushes: Trial, label: str, seed: int) -> Sweep:
     print(f"{label}, checkpoint {restored.step}: {count:,} episodes of {steps * dt:.3g} s, "
           f"{len(pushes.cells):,} kinds of pushes, on {world.settings.engine.name}", flush=True)  # fmt: skip
     compiled = trial.compile_for(restored, pushes, episodes, seed)
+    if (about := sweep.error_about(world.scope)) != "root":
+        print(f"note: {label}: its reference turns with the robot, and body errors are about {about}")
     if compiled.parts > 1:
         print(f"note: {compiled.needed / 2**30:.1f} GiB are needed and {compiled.free / 2**30:.1f} GiB are free: "
               f"{compiled.parts} equal parts, one after the other")  # fmt: skip
     with Progress(count * steps, compiled.parts, steps, sys.stderr) as bar:
         curves = trial.run(compiled, restored, episodes, bar.update)
-    sweep = trial.summarise(label, pushes, episodes, curves, dt, seed)
-    if not any(row["stood"] for row in [sweep.unpushed, *sweep.cells]):
+    result = trial.summarise(label, pushes, episodes, curves, dt, seed)
+    if not any(row["stood"] for row in [result.unpushed, *result.cells]):
         print(f"note: {label} fell in every episode before the onset of the push: it says nothing about pushes")
-    return sweep
+    return result
 
 
 def _show(sweeps: list[Sweep]) -> None:

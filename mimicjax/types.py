@@ -46,6 +46,7 @@ class Robot:
     kp: np.ndarray  # [D] N m / rad
     kd: np.ndarray  # [D] N m s / rad
     torque_limit: np.ndarray  # [D] N m
+    armature: np.ndarray  # [D] kg m^2, the motors' inertia reflected through their gears; 0 if the MJCF has none
     joint_error_weights: np.ndarray  # [J]
     key_bodies: np.ndarray  # [K] int, in the order of robot.yaml
     contact_bodies: np.ndarray  # [C] int, bodies that may touch the ground
@@ -243,6 +244,15 @@ class EnvState(NamedTuple):
     history: Any  # Pose [B,K-1,...], the last poses, the oldest first and the one now last; () if nobody asks
     task: Any  # the task's state, leaves [B,...]; () without
     getup: Any = ()  # env.getup.Recovery [B], what is on the ground and since when; () where a fall ends an episode
+    follow: Any = ()  # how far the reference is displaced, leaves [B,...]; () where it stays in its place
+    wait: Any = ()  # how long the clip stood still, leaves [B,...]; () where it always runs
+
+    def clip_time(self, dt: float, ahead: int = 0) -> Array:
+        """Where in the clip environments are, [B] s, after as many more control steps of dt s (0 or 1)."""
+        steps = self.step + ahead if ahead else self.step
+        if self.wait != ():
+            steps = steps - self.wait.steps
+        return self.start + dt * steps.astype(jnp.float32)
 
 
 class Step(NamedTuple):
@@ -255,7 +265,7 @@ class Step(NamedTuple):
     views: dict[str, Array]  # name -> [B,size], what reward models asked to see of robot and reference
     unstable: Array  # [B] bool, physics exploded: nothing of this step says anything of the policy
     terms: dict[str, Array]  # name -> [B], of the reward
-    errors: dict[str, Array]  # name -> [B], of tracking
+    errors: dict[str, Array]  # name -> [B], of tracking, and the figures of the task
     episode_length: Array  # [B] int32, control steps so far, this one included
     episode_return: Array  # [B], rewards so far, this one included
     statistics: dict[str, Any]  # statistics.Statistics of this step over the environments: what pushes and tasks did

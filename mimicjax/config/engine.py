@@ -25,6 +25,11 @@ class EngineSettings:
     jacobian: Literal["auto", "dense", "sparse"] = key("auto", "form of the constraint Jacobian (native engine)")
     impratio: float = key(1.0, "ratio of friction to normal impedance", above=0.0)
     self_collision: bool = key(False, "collide the robot's bodies with each other, not only with the ground")
+    gains: Literal["robot", "armature"] = key(
+        "robot", "of the joints: those of the robot's files, or derived from armature by the next two (BeyondMimic)"
+    )
+    natural_frequency: float = key(10.0, "Hz, of a joint with gains from armature that moves its motor only", above=0.0)
+    damping_ratio: float = key(2.0, "of such a joint; 1 is critically damped", above=0.0)
     frictionloss: bool = key(True, "keep the joints' dry friction")
     threads: int = key(0, "threads of the native engine; 0 takes all cores", low=0)
     contacts_per_env: int = key(48, "contacts kept per environment (mjx-warp)", low=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from mimicjax.config.follow import FollowSettings
 from mimicjax.config.getup import GetupSettings
 from mimicjax.config.key import key
 from mimicjax.config.tasks import LocationSettings, ReachSettings, SteeringSettings
@@ -14,12 +15,16 @@ from mimicjax.config.tasks import LocationSettings, ReachSettings, SteeringSetti
 class ActionSettings:
     """How a policy's output becomes joint position targets."""
 
-    mode: Literal["absolute", "reference"] = key(
+    mode: Literal["absolute", "reference", "start"] = key(
         "absolute",
-        "absolute: target over the joint's range (MimicKit); reference: offset from the reference pose one step ahead",
+        "absolute: target over the joint's range (MimicKit); reference: offset from the reference pose one step ahead; "
+        "start: offset from the robot's start pose",
     )
     zero_center: bool = key(True, "absolute: centre of the range at zero instead of the middle of the limits")
-    scale: float = key(1.0, "reference: radians of offset for an output of 1", above=0.0)
+    scale: float = key(1.0, "reference, start: offset for an output of 1", above=0.0)
+    unit: Literal["radian", "effort"] = key(
+        "radian", "of scale; effort: torque limit / kp, joint by joint (BeyondMimic has 0.25 of it, with start)"
+    )
     velocity_lead: float = key(
         0.0, "reference: share of the lag kd/kp x reference velocity that is added to the target", low=0.0, high=2.0
     )
@@ -30,12 +35,16 @@ class ObservationSettings:
     """What actor and critic see."""
 
     terms: list[str] = key(["character", "target"], "observation terms, in order", names="observations")
-    frame: Literal["global", "heading"] = key("global", "axes of observations (MimicKit's global_obs)")
+    frame: Literal["global", "heading", "robot"] = key(
+        "global",
+        "axes of observations: the world's, each pose's heading (MimicKit's global_obs true, false), or the robot's heading",
+    )
     root_height: bool = key(True, "include heights (MimicKit's root_height_obs)")
     joints: Literal["rotation", "angle"] = key(
         "rotation", "joints as 6-D rotations (MimicKit) or as coordinates (compact)"
     )
     target_steps: list[int] = key([1, 2, 3], "control steps ahead of the target poses (MimicKit's tar_obs_steps)")
+    past_steps: int = key(5, "control steps back that the term past shows (VideoMimic: 5 with that of now)", low=1)
     phase_encoding: int = key(4, "octaves of sine and cosine of the phase (MimicKit's num_phase_encoding)", low=0)
 
 
@@ -111,6 +120,7 @@ class EnvSettings:
     sampling: SamplingSettings = key(SamplingSettings, "")
     action: ActionSettings = key(ActionSettings, "")
     observations: ObservationSettings = key(ObservationSettings, "")
+    follow: FollowSettings = key(FollowSettings, "")
     rewards: dict[str, RewardSettings] = key(
         _deepmimic_rewards(), "reward terms; null removes an inherited one", names="rewards"
     )

@@ -28,6 +28,14 @@ class StartSettings:
     root_angular_velocity: list[float] = key([0.0, 0.0, 0.0], "rad/s about x, y, z of the world", low=0.0)
     joint_angles: float = key(0.0, "rad; joints stay in their range", low=0.0)
     joint_velocities: float = key(0.0, "rad/s", low=0.0)
+    share: float = key(1.0, "share of the episodes that begin so; the others begin on the reference", low=0.0, high=1.0)
+    thrown: float = key(
+        0.0, "share of the episodes, among those, that begin thrown_by times as far off", low=0.0, high=1.0
+    )
+    thrown_by: float = key(4.0, "factor of all sizes in those", above=0.0)
+    above_ground: bool = key(
+        False, "raise the robot until no shape is in the ground deeper than it is on the reference"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +98,14 @@ def check_ranges(settings: RandomizeSettings, keys: Iterable[str]) -> None:
         value = getattr(settings, name)
         if value is not None and (len(value) != 2 or value[0] > value[1]):
             raise UserError(f"randomize.{name}: given {value}, allowed is [low, high] with low not above high")
+
+
+def check_start(settings: StartSettings) -> None:
+    """Raises UserError for shares of episodes that cannot be."""
+    if settings.thrown > settings.share:
+        raise UserError(
+            f"randomize.start.thrown: given {settings.thrown:g}, allowed is at most randomize.start.share, {settings.share:g}"
+        )
 
 
 def check_axes(settings: RandomizeSettings | StartSettings, keys: Iterable[str], section: str) -> None:

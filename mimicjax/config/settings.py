@@ -17,6 +17,7 @@ from mimicjax.config.env import (
     SamplingSettings,
     TerminationSettings,
 )
+from mimicjax.config.follow import FollowSettings
 from mimicjax.config.getup import GetupSettings
 from mimicjax.config.key import key
 from mimicjax.config.learn import (
@@ -34,9 +35,9 @@ from mimicjax.config.randomize import RandomizeSettings
 from mimicjax.config.tasks import LocationSettings, ReachSettings, SteeringSettings
 
 __all__ = [
-    "ActionSettings", "DiscSettings", "DisturbSettings", "EncSettings", "EngineSettings", "EnvSettings", "GetupSettings",
-    "KeepSettings", "LatentSettings", "LearnSettings", "LocationSettings", "ObservationSettings", "OptimizerSettings",
-    "RandomizeSettings",
+    "ActionSettings", "DiscSettings", "DisturbSettings", "EncSettings", "EngineSettings", "EnvSettings", "FollowSettings",
+    "GetupSettings", "KeepSettings", "LatentSettings", "LearnSettings", "LocationSettings", "ObservationSettings",
+    "OptimizerSettings", "RandomizeSettings",
     "ReachSettings", "RewardSettings", "RunSettings", "SamplingSettings", "SkillSettings", "SmpSettings",
     "SteeringSettings", "StdSettings",
     "TerminationSettings",

@@ -24,6 +24,8 @@ SUN = 50.0  # degrees by which the light falls to the left of where the camera l
 ELEVATION = -9.0  # degrees
 DISTANCE, LOOK, APART = 2.3, 0.52, 0.95  # in robot heights: camera from robot, what it looks at, reference from robot
 SMOOTH = 0.25  # s, standard deviation of the filter for the camera's way, so that steps do not shake the picture
+STRIP = ".png"  # suffix of a strip of pictures
+PICTURES, TILE = 8, (304, 400)  # of a strip: how many, and pixels of each
 HOLD = 1.0  # s that the last picture of a failed episode stays, so that one can read why
 
 
@@ -40,7 +42,7 @@ class Film(NamedTuple):
 
 def check(path: Path) -> None:
     """Whether a film can be written there. Raises UserError."""
-    files.check(path, "--video", "videos", (".mp4",))
+    files.check(path, "--video", "videos", (".mp4", STRIP))
 
 
 def render(
@@ -70,6 +72,17 @@ def render(
             caption = f"{film.caption} {row * film.dt:5.2f} s".strip() + failure
             image = camera.take(film.qpos[row], look[row], shot, double, caption, film.marks[row] if film.marks else ())
             yield from [image] * (1 + (round(HOLD / film.dt) if failure else 0))
+
+
+def strip(model: mujoco.MjModel, film: Film, style: str = "ghost") -> np.ndarray:
+    """PICTURES of a film side by side, evenly spread from its beginning, as one picture [height,width,3] uint8."""
+    apart = max(1, (len(film.qpos) - 1) // (PICTURES - 1))
+    rows = slice(0, apart * PICTURES, apart)
+    some = film._replace(
+        qpos=film.qpos[rows], reference=film.reference[rows], dt=apart * film.dt, marks=film.marks[rows], caption="",
+        failure="",
+    )  # fmt: skip
+    return np.concatenate(list(render(model, some, style, TILE)), axis=1)
 
 
 def _path(film: Film, height: float) -> np.ndarray:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from mimicjax import rotation
+from mimicjax.env import follow
 from mimicjax.env.observations import away, turn
 from mimicjax.env.view import Scope, View, tracks_root
 from mimicjax.types import Pose
@@ -41,9 +42,16 @@ def features(scope: Scope) -> Callable[[Pose], jax.Array]:
 
 
 def difference(scope: Scope) -> Sight:
-    """The reference's features minus the robot's: what ADD tells from nothing."""
+    """The reference's features minus the robot's: what ADD tells from nothing. In the frame `robot`, from where that stands."""
     of_pose = features(scope)
-    return Sight(lambda view: of_pose(view.reference) - of_pose(view.pose))
+
+    def see(view: View) -> jax.Array:
+        both = view.reference, view.pose
+        if scope.settings.observations.frame == "robot":
+            both = tuple(follow.moved(pose, follow.to_origin(view.pose)) for pose in both)
+        return of_pose(both[0]) - of_pose(both[1])
+
+    return Sight(see)
 
 
 def motion(scope: Scope, dof_vel: bool = True) -> Sight:
@@ -52,7 +60,8 @@ def motion(scope: Scope, dof_vel: bool = True) -> Sight:
     dof_vel: with the joints' velocities, which SMP leaves out.
     """
     robot, settings = scope.robot, scope.settings.observations
-    local, height, track = settings.frame == "heading", settings.root_height, tracks_root(scope.settings)
+    local, height = settings.frame != "global", settings.root_height
+    track = tracks_root(scope.settings) and not local
 
     def of_pose(pose: Pose, origin: jax.Array, back: jax.Array) -> jax.Array:
         place, quat = pose.root_pos - origin, pose.root_quat

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax.config.settings import RandomizeSettings
-from mimicjax.env import discriminator, episode, observations, randomisation, rewards, step, terminations
+from mimicjax.env import discriminator, episode, follow, observations, randomisation, rewards, step, terminations
 from mimicjax.env.disturbances import Disturbances
 from mimicjax.env.episode import EnvParts
 from mimicjax.env.getup import Getup
@@ -110,6 +110,7 @@ def make(
         random=randomisation.make(scope, randomize or RandomizeSettings(), seen, substeps),
         task=task,
         getup=getup,
+        follow=follow.make(settings.follow, scope.dt),
     )
 
     def mapped(function: Callable) -> Callable:

@@ -10,8 +10,10 @@ import jax
 import jax.numpy as jnp
 
 from mimicjax import rotation
+from mimicjax.env import wait
 from mimicjax.env.discriminator import Sight
 from mimicjax.env.disturbances import Disturbances
+from mimicjax.env.follow import Follow
 from mimicjax.env.getup import Getup
 from mimicjax.env.randomisation import Randomisation
 from mimicjax.env.task import Task
@@ -41,13 +43,20 @@ class EnvParts(NamedTuple):
     random: Randomisation
     task: Task | None
     getup: Getup | None  # None where a failure ends an episode, and none begins on the ground
+    follow: Follow | None  # None where the reference stays in its place
 
 
 def reference_at(parts: EnvParts, motion: Motion, clip: Array, time: Array) -> tuple[Pose, Pose, Array]:
-    """Reference at `time`, at the coming target steps [S,...], and the phase."""
+    """Reference in its place at `time`, at the coming target steps [S,...], and the phase."""
     ahead = parts.scope.dt * jnp.asarray(parts.scope.settings.observations.target_steps, jnp.float32)
     now, coming = now_and_ahead(parts.scope.robot, motion, clip, time, ahead)
     return now, coming, library.phase(clips_of(motion), clip, time)
+
+
+def reference_at_start(parts: EnvParts) -> dict[str, Any]:
+    """EnvState.follow and EnvState.wait as an episode begins: the reference is in its place, and runs."""
+    follow, limit = parts.follow, parts.scope.settings.follow.wait
+    return {"follow": follow.begin() if follow else (), "wait": wait.begin(limit)}
 
 
 def past(parts: EnvParts, motion: Motion, clip: Array, time: Array) -> Any:
@@ -85,7 +94,12 @@ def observe(parts: EnvParts, view: View, noise: Any, key: Array) -> dict[str, Ar
     the critic sees instead; and what the critic alone sees."""
     seen, measured = parts.seen.see(view), parts.random.measured(noise, view.pose)
     chex.assert_shape(seen, (sum(part.size for part in parts.seen.parts),))
-    sensed = seen if measured is view.pose else parts.seen.see(view._replace(pose=measured))
+    sensed = seen
+    if measured is not view.pose:
+        before = view.history
+        if parts.seen.history:  # the sensors were off in the steps before too
+            before = jax.vmap(lambda pose: parts.random.measured(noise, pose))(before)
+        sensed = parts.seen.see(view._replace(pose=measured, history=before))
     blocks = {"actor": parts.random.sense(noise, key, sensed)}
     if parts.random.imperfect:
         blocks["critic"] = seen

@@ -61,7 +61,7 @@ def _joints(scope: Scope, name: str) -> tuple[Part, Callable[[Pose], jax.Array]]
 def character(scope: Scope) -> Term:
     """The robot itself: height, root rotation and velocities, joints, joint velocities, key bodies about the root."""
     robot, settings = scope.robot, scope.settings.observations
-    local, height = settings.frame == "heading", int(settings.root_height)
+    local, height = settings.frame != "global", int(settings.root_height)
     joints, of_joints = _joints(scope, "joint_angles")
     parts = (
         Part("root_height", height, _scalars(height)),
@@ -106,9 +106,9 @@ def phase(scope: Scope) -> Term:
 
 
 def target(scope: Scope) -> Term:
-    """Reference poses at the coming steps, seen from the simulated root (global) or from the first of them (heading)."""
+    """Reference poses at the coming steps, seen from the simulated root (global, robot) or from the first of them (heading)."""
     robot, settings = scope.robot, scope.settings.observations
-    local, height = settings.frame == "heading", int(settings.root_height)
+    local, height = settings.frame != "global", int(settings.root_height)
     joints, of_joints = _joints(scope, "target_joints")
     parts = (
         Part("target_position", 2 + height, lambda robot: symmetry.vectors([0], symmetry.PLACE[: 2 + height])),
@@ -127,14 +127,42 @@ def target(scope: Scope) -> Term:
         return jnp.concatenate(columns)
 
     def see(view: View) -> jax.Array:
-        targets = view.targets
-        origin = targets.root_pos[0] if local else view.pose.root_pos
-        return jax.vmap(partial(of_step, origin=origin, back=away(targets.root_quat[0])))(targets).reshape(-1)
+        targets, seer = view.targets, view.pose
+        if settings.frame == "heading":
+            seer = jax.tree.map(lambda rows: rows[0], targets)
+        return jax.vmap(partial(of_step, origin=seer.root_pos, back=away(seer.root_quat)))(targets).reshape(-1)
 
     return Term(parts * len(settings.target_steps), see)
 
 
-TERMS: dict[str, Callable[[Scope], Term]] = {"character": character, "phase": phase, "target": target}
+def past(scope: Scope) -> Term:
+    """What the robot's own sensors told in the control steps before, the oldest first: root rotation and velocities, joints,
+    joint velocities. Where axes are not the world's, all are turned by the heading of now, so that turns are seen."""
+    robot, settings = scope.robot, scope.settings.observations
+    joints, of_joints = _joints(scope, "joint_angles")
+    # named as those of now: a sensor's noise is the same in both
+    parts = (
+        Part("root_rotation", 6, _six),
+        Part("root_velocity", 3, _place),
+        Part("root_angular_velocity", 3, _spin),
+        joints,
+        Part("joint_velocities", robot.num_dofs, symmetry.dofs),
+    )
+
+    def of_step(pose: Pose, back: jax.Array) -> jax.Array:
+        quat, vel, spin = pose.root_quat, pose.root_vel, pose.root_ang_vel
+        if settings.frame != "global":
+            quat, vel, spin = rotation.multiply(back, quat), rotation.rotate(back, vel), rotation.rotate(back, spin)
+        return jnp.concatenate([rotation.six(quat), vel, spin, of_joints(pose), pose.dof_vel])
+
+    def see(view: View) -> jax.Array:
+        rows = jax.tree.map(lambda x: x[-settings.past_steps - 1 : -1], view.history)  # the last is now
+        return jax.vmap(partial(of_step, back=away(view.pose.root_quat)))(rows).reshape(-1)
+
+    return Term(parts * settings.past_steps, see, history=settings.past_steps + 1)
+
+
+TERMS: dict[str, Callable[[Scope], Term]] = {"character": character, "past": past, "phase": phase, "target": target}
 
 
 def make(scope: Scope) -> Term:

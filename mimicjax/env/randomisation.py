@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import rotation
-from mimicjax.config.randomize import RandomizeSettings, check_axes, check_ranges
+from mimicjax.config.randomize import RandomizeSettings, StartSettings, check_axes, check_ranges, check_start
 from mimicjax.env import observations
 from mimicjax.env.view import Scope, Term
 from mimicjax.errors import unknown
@@ -80,7 +80,7 @@ def make(scope: Scope, settings: RandomizeSettings, seen: Term, substeps: int) -
 
     return Randomisation(
         model=_model(settings),
-        start=_start(robot, settings),
+        start=_start(scope, settings.start),
         draw=_draw(robot, settings, bias, substeps),
         measured=measured,
         sense=sense,
@@ -100,6 +100,7 @@ def check(settings: RandomizeSettings, scope: Scope) -> None:
     check_ranges(settings, ("delay", "smoothing"))
     axes = ("root_position", "root_rotation", "root_velocity", "root_angular_velocity")
     check_axes(settings.start, axes, "randomize.start")
+    check_start(settings.start)
 
 
 def _between(key: Array, low: float, high: float, shape: tuple[int, ...] = ()) -> Array:
@@ -117,9 +118,21 @@ def _model(settings: RandomizeSettings) -> Callable[[Array, Array, bool], Array]
     return model
 
 
-def _start(robot: Robot, settings: RandomizeSettings) -> Callable:
+def _share(start: StartSettings, key: Array) -> Array:
+    """Factor [] of how far off an episode begins: 0, 1 or `thrown_by`."""
+    u = jax.random.uniform(jax.random.fold_in(key, 1))
+    return jnp.where(u < start.thrown, start.thrown_by, jnp.where(u < start.share, 1.0, 0.0))
+
+
+def _raised(scope: Scope, pose: Pose, reference: Pose) -> Array:
+    """Height [] m by which a pose must be raised so that it is in the ground no deeper than the reference."""
+    lowest = lambda pose: jnp.min(kinematics.ground_clearance(scope.robot, pose, scope.layout.ground))  # noqa: E731
+    return jnp.maximum(0.0, jnp.minimum(0.0, lowest(reference)) - lowest(pose))
+
+
+def _start(scope: Scope, start: StartSettings) -> Callable:
     """Root and joints moved from the reference; joints that are in their range stay in it."""
-    start = settings.start
+    robot = scope.robot
     parts = (start.root_position, start.root_rotation, start.root_velocity, start.root_angular_velocity)
     joints = [[size] * robot.num_dofs for size in (start.joint_angles, start.joint_velocities)]
     sizes = np.concatenate([*parts, *joints]).astype(np.float32)
@@ -130,15 +143,19 @@ def _start(robot: Robot, settings: RandomizeSettings) -> Callable:
         key = jax.random.fold_in(key, START)
         normal = start.distribution == "normal"
         unit = jax.random.normal(key, sizes.shape) if normal else _between(key, -1.0, 1.0, sizes.shape)
+        if start.thrown or start.share < 1.0:
+            unit = unit * _share(start, key)
         place, turn, velocity, spin, angles, speeds = jnp.split(sizes * unit, ends)
         angles = pose.dof_pos + angles
         angles = jnp.clip(angles, jnp.minimum(low, pose.dof_pos), jnp.maximum(high, pose.dof_pos))
-        pose = pose._replace(
+        reference, pose = pose, pose._replace(
             root_pos=pose.root_pos + place, root_quat=rotation.multiply(rotation.exp(turn), pose.root_quat),
             root_vel=pose.root_vel + velocity, root_ang_vel=pose.root_ang_vel + spin,
             dof_pos=angles, joint_quat=kinematics.dof_quats(robot, angles), dof_vel=pose.dof_vel + speeds,
         )  # fmt: skip
         qpos, qvel = kinematics.qpos_of(robot, pose)
+        if start.above_ground:
+            qpos = qpos.at[2].add(_raised(scope, kinematics.pose_of(robot, qpos, qvel), reference))
         return kinematics.pose_of(robot, qpos, qvel), qpos, qvel
 
     return moved if sizes.any() else lambda key, pose, qpos, qvel: (pose, qpos, qvel)

@@ -9,7 +9,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from mimicjax.env import episode, resets, terminations
+from mimicjax.env import episode, follow, resets, terminations, wait
 from mimicjax.env.episode import EnvParts
 from mimicjax.env.getup import Getup
 from mimicjax.env.view import View
@@ -35,7 +35,7 @@ class _Advanced(NamedTuple):
     done: Array
     views: dict[str, Array]
     terms: dict[str, Array]
-    errors: dict[str, Array]
+    errors: dict[str, Array]  # of tracking, and the figures of the task
     key: Array  # of the next episode
 
 
@@ -59,6 +59,7 @@ def place(
         history=begun.history,
         task=begun.view.task,
         getup=recovery,
+        **episode.reference_at_start(parts),
     )
     obs = episode.observe(parts, begun.view._replace(push=push), begun.noise, key)
     return state, obs, Start(jnp.asarray(True), begun.qpos, begun.qvel)
@@ -66,8 +67,9 @@ def place(
 
 def before(parts: EnvParts, motion: Motion, state: EnvState, action: Array) -> tuple[EnvState, Array, Array]:
     """What the engine's step takes: joint targets [nu] and wrenches [W,6] for an action [A]."""
-    time = state.start + parts.scope.dt * (state.step + 1).astype(jnp.float32)
-    ahead = poses_at(parts.scope.robot, motion, state.clip, time)
+    time = state.clip_time(parts.scope.dt, 1)
+    ahead = poses_at(parts.scope.robot, motion, state.clip, time)  # in its place: only its joints are asked for
+    ahead = wait.standing(ahead, state.wait)
     noise, action = parts.random.smooth(state.noise, action, state.step)
     noise, ctrl = parts.random.drive(noise, state.key, parts.target(action, ahead))
     state = state._replace(noise=noise)
@@ -115,12 +117,16 @@ def _sound(parts: EnvParts, physics: Physics) -> Physics:
     )
 
 
-def _view(parts: EnvParts, motion: Motion, state: EnvState, time: Array) -> View:
-    """What terms see after a control step, with task and pushes as they were in it."""
+def _view(parts: EnvParts, motion: Motion, state: EnvState, time: Array) -> tuple[View, Any]:
+    """What terms see after a control step, with task and pushes as they were in it; and EnvState.follow after it."""
     physics = state.physics
     pose = kinematics.pose_of(parts.scope.robot, *parts.scope.layout.of_robot(physics.qpos, physics.qvel))
     reference, targets, phase = episode.reference_at(parts, motion, state.clip, time)
-    return View(
+    reference, displaced = wait.standing(reference, state.wait), state.follow
+    if parts.follow:
+        displaced = parts.follow.advance(state.follow, pose, reference)
+        reference, targets = (follow.moved(each, displaced) for each in (reference, targets))
+    view = View(
         pose=pose,
         reference=reference,
         targets=targets,
@@ -130,13 +136,14 @@ def _view(parts: EnvParts, motion: Motion, state: EnvState, time: Array) -> View
         task=state.task,
         push=state.push,
     )
+    return view, displaced
 
 
 def _advance(parts: EnvParts, motion: Motion, state: EnvState) -> _Advanced:
     """What came of a control step whose physics is in `state`, if the episode goes on."""
     state = state._replace(step=state.step + 1, physics=_sound(parts, state.physics))
-    time = state.start + parts.scope.dt * state.step.astype(jnp.float32)
-    view = _view(parts, motion, state, time)
+    time = state.clip_time(parts.scope.dt)
+    view, displaced = _view(parts, motion, state, time)
     reward, terms = parts.reward(view)
     if parts.task:
         terms = {**terms, "task": parts.task.reward(view)}
@@ -148,6 +155,9 @@ def _advance(parts: EnvParts, motion: Motion, state: EnvState) -> _Advanced:
         recovery, failed = parts.getup.advance(state.getup, view, failed)
     done = _done(parts, motion, state, time, view, failed, recovery)
     views = {name: sight.see(view) for name, sight in parts.sights.items()}
+    errors = terminations.tracking_errors(view.pose, view.reference)
+    if parts.task:
+        errors |= {name: figure.of(view) for name, figure in parts.task.figures.items()}
 
     key, fresh = jax.random.split(state.key)
     if parts.task:
@@ -162,8 +172,9 @@ def _advance(parts: EnvParts, motion: Motion, state: EnvState) -> _Advanced:
         task=view.task,
         history=episode.without_oldest(view.history),
         getup=recovery,
+        follow=displaced,
+        wait=wait.after(state.wait, parts.scope.settings.follow.wait, view.pose, view.reference),
     )
-    errors = terminations.tracking_errors(view.pose, view.reference)
     return _Advanced(state, obs, reward, done, views, terms, errors, fresh)
 
 
@@ -204,6 +215,7 @@ def _renew(parts: EnvParts, motion: Motion, ended: _Ended) -> _Fresh:
         history=begun.history,
         task=begun.view.task,
         getup=recovery,
+        **episode.reference_at_start(parts),
     )
     obs = episode.observe(parts, begun.view._replace(push=push), begun.noise, key)
     return _Fresh(fresh, obs, begun.qpos, begun.qvel)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax.numpy as jnp
@@ -25,6 +25,13 @@ class Mark(NamedTuple):
     color: tuple[float, float, float, float]
 
 
+class Criterion(NamedTuple):
+    """A figure by which a task is judged, whatever its reward weighs."""
+
+    unit: str  # "" for none
+    of: Callable[[View], Array]  # [] of a control step; its mean over steps is logged and evaluated
+
+
 class Task(NamedTuple):
     """Functions for one environment. `View.task` is the state that `init` and `update` give."""
 
@@ -37,6 +44,7 @@ class Task(NamedTuple):
     start: Callable[[Array, Array, Array], tuple[Array, Array]] | None = None
     furnish: Callable[[mujoco.MjSpec], None] | None = None  # adds its objects to the scene
     draw: Callable[[Any], list[Mark]] | None = None  # what a film shows of a state
+    figures: Mapping[str, Criterion] = {}  # name -> figure of tests and evaluation
 
 
 def check_range(limits: list[float], key: str) -> None:
@@ -48,6 +56,11 @@ def check_range(limits: list[float], key: str) -> None:
 def drawn(limits: list[float], u: Array) -> Array:
     """A uniform number in [0, 1) stretched to a range."""
     return limits[0] + (limits[1] - limits[0]) * u
+
+
+def angle_between(a: Array, b: Array) -> Array:
+    """[] rad, 0 to pi, between two directions [2] of any length above 0."""
+    return jnp.abs(jnp.arctan2(a[0] * b[1] - a[1] * b[0], jnp.dot(a, b)))
 
 
 def facing_of(root_quat: Array) -> Array:

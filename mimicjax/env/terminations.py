@@ -45,7 +45,7 @@ def fall(scope: Scope, limit: float = 0.0) -> Failure:
 
 def strayed(scope: Scope, limit: float) -> Failure:
     """Some body is farther than `limit` m from the reference: in the world if the root is tracked, else about the root."""
-    track, local = tracks_root(scope.settings), scope.settings.observations.frame == "heading"
+    track, local = tracks_root(scope.settings), scope.settings.observations.frame != "global"
 
     def about_root(pose: Pose) -> jax.Array:
         bodies = pose.body_pos[1:] - pose.root_pos

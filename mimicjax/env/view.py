@@ -24,7 +24,7 @@ class View(NamedTuple):
     """What terms may look at."""
 
     pose: Pose  # the simulated robot
-    reference: Pose  # the clip at the same moment
+    reference: Pose  # the clip at the same moment, displaced if it follows the robot, as the targets
     targets: Pose  # [S,...] the clip at the coming control steps
     phase: Array  # [] phase of the clip in [0, 1]
     history: (
@@ -85,4 +85,4 @@ def join(terms: Sequence[Term]) -> Term:
 
 def tracks_root(settings: EnvSettings) -> bool:
     """Whether errors are taken in world axes with the root's place: the policy must see where the reference is."""
-    return settings.observations.frame == "global" and "target" in settings.observations.terms
+    return settings.observations.frame != "heading" and "target" in settings.observations.terms

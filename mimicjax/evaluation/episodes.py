@@ -52,13 +52,17 @@ class Player(NamedTuple):
 
     def step(self, agent: Agent, motion: Motion, actors: Actors) -> tuple[rollout.Moment, Actors, Step]:
         """One control step of all environments; those that end begin anew."""
-        action = self.action(agent, actors)
+        return self.apply(motion, actors, self.action(agent, actors))
+
+    def apply(self, motion: Motion, actors: Actors, action: Array) -> tuple[rollout.Moment, Actors, Step]:
+        """The same with actions [B,A] from elsewhere."""
         moment, state, step = rollout.watched_step(self.env, self.engine, motion, actors.env, action)
         return moment, Actors(state, step.obs, self.remember(actors, step.done)), step
 
 
 class _Progress(NamedTuple):
     actors: Actors
+    action: Array  # [E,A] of the step before
     alive: Array
     results: Episodes
 
@@ -69,16 +73,22 @@ Measure = Callable[[Motion, rollout.Moment], dict[str, Array]]  # name -> [E]
 def make(player: Player, measure: Measure | None = None) -> Callable[..., Episodes]:
     """The function (agent, motion, keys [E], clip [E], start [E]) -> Episodes; it may be compiled.
 
-    Stops when all have ended. measure: what else to follow at every step; joins the tracking errors.
+    Stops when all have ended. measure: what else to follow at every step; joins the tracking errors, with the rate of actions.
     """
 
-    def advance(agent: Agent, motion: Motion, actors: Actors) -> tuple[Actors, Step, dict[str, Array]]:
-        moment, actors, step = player.step(agent, motion, actors)
-        return actors, step, step.errors | (measure(motion, moment) if measure else {})
+    def advance(
+        agent: Agent, motion: Motion, actors: Actors, before: Array | None
+    ) -> tuple[Actors, Array, Step, dict[str, Array]]:
+        action = player.action(agent, actors)
+        moment, actors, step = player.apply(motion, actors, action)
+        if measure is None:
+            return actors, action, step, step.errors
+        rate = jnp.mean(jnp.abs(action - (action if before is None else before)), axis=-1) / player.env.dt
+        return actors, action, step, step.errors | measure(motion, moment) | {"Action_Rate": rate}
 
     def run(agent: Agent, motion: Motion, keys: jax.Array, clip: jax.Array, start: jax.Array) -> Episodes:
         actors = player.begin(motion, keys, clip, start)
-        shape = jax.eval_shape(lambda each: advance(agent, motion, each)[2], actors)
+        action, _, shape = jax.eval_shape(lambda each: advance(agent, motion, each, None)[1:], actors)
         zeros = {name: jnp.zeros(values.shape) for name, values in shape.items()}
         count = len(clip)
         empty = Episodes(
@@ -90,8 +100,10 @@ def make(player: Player, measure: Measure | None = None) -> Callable[..., Episod
         )
 
         def step_all(carry: _Progress) -> _Progress:
-            actors, step, errors = advance(agent, motion, carry.actors)
             alive, old = carry.alive, carry.results
+            actors, action, step, errors = advance(agent, motion, carry.actors, carry.action)
+            if "Action_Rate" in errors:  # nothing came before the first action
+                errors["Action_Rate"] = jnp.where(old.length > 0, errors["Action_Rate"], 0.0)
             errors = {name: jnp.where(alive, values, 0.0) for name, values in errors.items()}
             results = Episodes(
                 length=old.length + alive,
@@ -100,9 +112,9 @@ def make(player: Player, measure: Measure | None = None) -> Callable[..., Episod
                 errors={name: old.errors[name] + values for name, values in errors.items()},
                 worst={name: jnp.maximum(old.worst[name], values) for name, values in errors.items()},
             )
-            return _Progress(actors, alive & (step.done == RUNNING), results)
+            return _Progress(actors, action, alive & (step.done == RUNNING), results)
 
-        first = _Progress(actors, jnp.ones(count, bool), empty)
+        first = _Progress(actors, jnp.zeros(action.shape), jnp.ones(count, bool), empty)
         results = jax.lax.while_loop(lambda carry: jnp.any(carry.alive), step_all, first).results
         errors = {name: sums / jnp.maximum(results.length, 1) for name, sums in results.errors.items()}
         return results._replace(errors=errors)

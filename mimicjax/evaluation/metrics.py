@@ -20,12 +20,12 @@ SUCCESS = {"Success_0.5m": 0.5, "Success_0.25m": 0.25}  # m, of the mean over bo
 ERRORS = (
     "Root_Pos_Err", "Root_Rot_Err", "Body_Pos_Err", "Body_Rot_Err", "Dof_Vel_Err", "Root_Vel_Err", "Root_Ang_Vel_Err",
 )  # fmt: skip
-SPEEDS = ("Speed", "Reference_Speed")
+MEANS = ("Speed", "Reference_Speed", "Action_Rate")
 UNITS = {
     "Completion": "share", "Return_Per_Step": "", "Return": "", "Episode_Length": "steps", "MPJPE_Global": "mm",
     "MPJPE_Root": "mm", "Speed": "m/s", "Reference_Speed": "m/s",
     "Root_Pos_Err": "m", "Root_Rot_Err": "rad", "Body_Pos_Err": "m", "Body_Rot_Err": "rad",
-    "Dof_Vel_Err": "rad/s", "Root_Vel_Err": "m/s", "Root_Ang_Vel_Err": "rad/s",
+    "Dof_Vel_Err": "rad/s", "Root_Vel_Err": "m/s", "Root_Ang_Vel_Err": "rad/s", "Action_Rate": "1/s",
 }  # fmt: skip
 
 
@@ -43,7 +43,7 @@ class Results(NamedTuple):
     first_error: dict[str, np.ndarray]  # ERRORS -> [E], right after the reset, before the first step
     global_error: np.ndarray  # [E] m, mean over steps and bodies of the distance in the world
     worst_error: np.ndarray  # [E] m, largest over steps of the mean over bodies
-    speed: dict[str, np.ndarray]  # SPEEDS -> [E] m/s, of the root along the ground, mean over the steps
+    means: dict[str, np.ndarray]  # MEANS and the figures of the task -> [E], mean over the steps
     broke_rule: np.ndarray  # [E] bool, fell, or had a body more than 1 m from its reference, at some step (MimicKit)
 
     def rows(self, which: np.ndarray) -> Results:
@@ -117,8 +117,8 @@ def figures(results: Results) -> dict[str, Estimate]:
     out["Episode_Length"] = ratio(steps, ones)
     out["MPJPE_Global"] = ratio(1000.0 * results.global_error * steps, steps)
     out["MPJPE_Root"] = ratio(1000.0 * results.mean_error["Body_Pos_Err"] * steps, steps)
-    for name in SPEEDS:
-        out[name] = ratio(results.speed[name] * steps, steps)
+    for name, mean in results.means.items():
+        out[name] = ratio(mean * steps, steps)
     for name in ERRORS:  # MimicKit's: every step, and one entry for every reset
         out[name] = ratio(results.mean_error[name] * steps + results.first_error[name], steps + 1)
     return out

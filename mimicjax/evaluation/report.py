@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax.env import rewards, terminations
+from mimicjax.env.task import Criterion
 from mimicjax.env.view import View
 from mimicjax.evaluation import episodes, metrics
 from mimicjax.evaluation.episodes import Player
@@ -65,6 +66,11 @@ def measure(world: World) -> episodes.Measure:
     return lambda motion, moment: jax.vmap(lambda each: measure_one(motion, each))(moment)
 
 
+def figures_of(world: World) -> Mapping[str, Criterion]:
+    """The figures of the world's task; none without one."""
+    return world.task.figures if world.task else {}
+
+
 def run(restored: Restored, engine: Engine, random: int, seed: int) -> Results:
     """Mode actions from the start of every clip and from `random` random phases, all at once, each to its first end.
 
@@ -98,18 +104,21 @@ def run(restored: Restored, engine: Engine, random: int, seed: int) -> Results:
         first_error={name: first[name] for name in metrics.ERRORS},
         global_error=episode.errors["global_error"],
         worst_error=episode.worst["global_error"],
-        speed={name: episode.errors[name] for name in metrics.SPEEDS},
+        means={name: episode.errors[name] for name in (*metrics.MEANS, *figures_of(world))},
         broke_rule=episode.worst["broke_rule"] > 0,
     )
 
 
-def report(results: Results, names: Sequence[str], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """All of an evaluation as JSON data. facts: what was evaluated, where and with what."""
+def report(
+    results: Results, names: Sequence[str], facts: Mapping[str, Any], figures: Mapping[str, Criterion] | None = None
+) -> dict[str, Any]:
+    """All of an evaluation as JSON data. facts: what was evaluated, where and with what. figures: of the task."""
     groups = list(metrics.groups(results, tuple(names)))
+    units = metrics.UNITS | {name: figure.unit for name, figure in (figures or {}).items()}
     when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {
         "format_version": FORMAT_VERSION, **facts, "time": when,
-        "confidence": metrics.CONFIDENCE, "units": metrics.UNITS,
+        "confidence": metrics.CONFIDENCE, "units": units,
         "overall": {group.origin: _plain(group) for group in groups if group.clip is None},
         "clips": {name: {g.origin: _plain(g) for g in groups if g.clip == name} for name in names},
         "episodes": list(_episodes(results, names)),

@@ -43,6 +43,7 @@ def rows(robot: Robot) -> Iterator[tuple[str, str]]:
     yield "kp", f"{_range(robot.kp)} N m/rad"
     yield "kd", f"{_range(robot.kd)} N m s/rad"
     yield "torque limit", f"{_range(robot.torque_limit)} N m"
+    yield "armature", f"{_range(robot.armature)} kg m^2"
     yield "mass", f"{robot.mass:.3f} kg"
     yield (
         "height",

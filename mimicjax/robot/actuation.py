@@ -34,28 +34,43 @@ def bounds(robot: Robot, zero_center: bool) -> tuple[np.ndarray, np.ndarray]:
     return low.astype(np.float32), high.astype(np.float32)
 
 
+def offsets(robot: Robot, settings: ActionSettings) -> np.ndarray:
+    """How far an output of 1 moves a target, [D] rad; in the unit `effort`, `scale` of what has the servo give its limit."""
+    if settings.unit == "effort":
+        return (settings.scale * robot.torque_limit / robot.kp).astype(np.float32)
+    return np.full(robot.num_dofs, settings.scale, np.float32)
+
+
 def make(robot: Robot, settings: ActionSettings):
     """The function (action [D], ahead: Pose one control step ahead) -> joint position targets [D], rad.
 
-    Targets of a ball joint are the exponential map of a rotation. An offset from the reference turns the joint on from
-    there, about the axes of its child: rotations are multiplied, as sums of exponential maps are rotations about
-    other axes.
+    Targets of a ball joint are the exponential map of a rotation. An offset from the reference or the start pose turns
+    the joint on from there, about the axes of its child: rotations are multiplied, as sums of exponential maps are
+    rotations about other axes.
     """
     low, high = bounds(robot, settings.zero_center)
     lag = np.asarray(robot.kd / robot.kp, np.float32)  # s, how far a PD joint trails a moving target
+    scale = offsets(robot, settings)
 
     def absolute(action: jax.Array, ahead: Pose) -> jax.Array:
         return jnp.clip(0.5 * (high + low) + 0.5 * (high - low) * action, low, high)
 
     balls = robot.joint_kinds[robot.dof_joint] == BALL
+    rest = kinematics.pose_of(robot, jnp.asarray(robot.start_qpos), jnp.zeros(robot.nv))
 
-    def reference(action: jax.Array, ahead: Pose) -> jax.Array:
-        lead, offset = jnp.asarray(settings.velocity_lead * lag * ahead.dof_vel), settings.scale * action
-        target = ahead.dof_pos + lead + offset
+    def offset(base: Pose, lead: jax.Array, action: jax.Array) -> jax.Array:
+        turn = jnp.asarray(scale * action)
+        target = base.dof_pos + lead + turn
         if balls.any():
-            turned = rotation.multiply(ahead.joint_quat, kinematics.dof_quats(robot, lead))
-            turned = rotation.multiply(turned, kinematics.dof_quats(robot, offset))
+            turned = rotation.multiply(base.joint_quat, kinematics.dof_quats(robot, lead))
+            turned = rotation.multiply(turned, kinematics.dof_quats(robot, turn))
             target = jnp.where(balls, kinematics.joint_angles(robot, turned), target)
         return jnp.clip(target, low, high)
 
-    return absolute if settings.mode == "absolute" else reference
+    def reference(action: jax.Array, ahead: Pose) -> jax.Array:
+        return offset(ahead, jnp.asarray(settings.velocity_lead * lag * ahead.dof_vel), action)
+
+    def start(action: jax.Array, ahead: Pose) -> jax.Array:
+        return offset(rest, jnp.zeros(robot.num_dofs), action)
+
+    return {"absolute": absolute, "reference": reference, "start": start}[settings.mode]

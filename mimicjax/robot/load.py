@@ -42,6 +42,7 @@ def load(name_or_path: str | Path) -> Robot:
         body_quat=model.body_quat[bodies].astype(np.float32),
         **tree,  # type: ignore[arg-type]
         **_gains(model, joints, tree["joint_names"], facts, xml),
+        armature=_armature(model, joints),
         joint_error_weights=facts.error_weights(tree["joint_names"]),
         **{key: facts.bodies(key, names) for key in (*REQUIRED, "wrench_bodies")},
         start_qpos=_start_qpos(model, joints, tree["joint_names"], facts),
@@ -209,6 +210,12 @@ def _mjcf_gains(model: mujoco.MjModel, joint: int, xml: Path) -> np.ndarray:
         kp, kd = np.ravel(model.jnt_stiffness[joint])[0], np.ravel(model.dof_damping[model.jnt_dofadr[joint]])[0]
         gains[:] = (kp, kd, force) if kp > 0 else (np.nan, np.nan, force)
     return gains
+
+
+def _armature(model: mujoco.MjModel, joints: list[int]) -> np.ndarray:
+    """[D] kg m^2 of the joints that move."""
+    first = [(model.jnt_dofadr[joint], _kind(model, joint)) for joint in joints if joint >= 0]
+    return np.concatenate([model.dof_armature[at : at + dofs] for at, dofs in first]).astype(np.float32)
 
 
 def _start_qpos(model: mujoco.MjModel, joints: list[int], names: tuple[str, ...], facts: Facts) -> np.ndarray:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from mimicjax.config import follow
 from mimicjax.config.settings import LearnSettings, RunSettings
 from mimicjax.env import rewards
 from mimicjax.env.view import tracks_root
@@ -43,6 +44,7 @@ def settings_fit(settings: RunSettings) -> None:
                 f"leave it out, or use {' or '.join(users)}"
             )
     _check_task(settings)
+    _check_follow(settings)
     rewarded = learn.task_reward_weight > 0 and rewards.any_of(env)
     learned = max(learn.disc_reward_weight, learn.enc_reward_weight, learn.smp_reward_weight) > 0
     if not rewarded and not learned:
@@ -69,11 +71,23 @@ def _check_task(settings: RunSettings) -> None:
         )
     if tracks_root(env):
         raise UserError(
-            f"env.task {env.task}: env.observations (target, frame global) has the robot be where the clip is, not where the "
-            f"task wants it; leave target out, or frame: heading; {takes}"
+            f"env.task {env.task}: env.observations (target, frame {env.observations.frame}) has the robot be where the clip "
+            f"is, not where the task wants it; leave target out, or frame: heading; {takes}"
         )
     if not learn.task_reward_weight:
         raise UserError(f"env.task {env.task}: learn.task_reward_weight is 0, so that nothing rewards the task")
+
+
+def _check_follow(settings: RunSettings) -> None:
+    learn, env = settings.learn, settings.env
+    follow.check(env.follow)
+    models = algorithms.of(learn.algorithm).reward_models
+    judged = any(model.needs.startswith("motion") for model in models) and tracks_root(env)
+    if env.follow.time is not None and judged and env.observations.frame == "global":
+        raise UserError(
+            f"env.follow.time is {env.follow.time:g}, and learn.algorithm {learn.algorithm} with env.observations (target, "
+            "frame global) judges where in the world a motion is; allowed: frame robot or heading"
+        )
 
 
 def clips_fit(settings: RunSettings, clips: Sequence[Clip]) -> None:

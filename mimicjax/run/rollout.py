@@ -52,8 +52,7 @@ def watched_step(
     state, ctrl, wrench = env.before(motion, state, action)
     chex.assert_equal_shape_prefix([ctrl, wrench, state.physics.qpos], 1)
     state = state._replace(physics=engine.step(state.physics, ctrl, wrench, state.variant))
-    time = state.start + env.dt * (state.step + 1).astype(jnp.float32)
-    moment = Moment(state.physics, state.clip, time)
+    moment = Moment(state.physics, state.clip, state.clip_time(env.dt, 1))
     state, step, begun = env.after(motion, state)
     chex.assert_shape([step.reward, step.done, step.unstable], (len(action),))
     return moment, state._replace(physics=engine.write(state.physics, begun.mask, begun.qpos, begun.qvel)), step

@@ -94,7 +94,8 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "stopped at once" in err, err
+    # a shell shows 130 for both; the signal itself ends the process where a compiler's thread has the handler just then
+    assert process.returncode == -signal.SIGINT or (process.returncode == 130 and "stopped at once" in err), err
     assert time.monotonic() - began < 3.0
 
 

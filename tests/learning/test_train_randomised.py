@@ -21,6 +21,10 @@ SMALL = {
 MORE = {
     "randomize.delay": [0, 5], "randomize.torque_noise": 0.05, "randomize.torque_noise_per": "substep",
     "randomize.smoothing": [0.0, 0.2], "randomize.when": "reset", "randomize.bias.joint_angles": 0.01,
+    # and a reference that follows and waits, starts off it, and the past, all of which is state
+    "env.follow.time": 0.5, "env.follow.pull": 0.2, "env.follow.wait": 0.05, "env.observations.frame": "robot",
+    "env.observations.terms": ["character", "past", "target"], "env.observations.past_steps": 2,
+    "randomize.start.root_velocity": [1.0, 1.0, 0.0], "randomize.start.share": 0.8, "learn.symmetry": True,
 }  # fmt: skip
 
 
@@ -45,6 +49,7 @@ def test_two_and_two_iterations_are_four(tmp_path) -> None:
     assert_identical(whole, parts)
     assert (whole.env.variant >= 1).all() and (whole.env.variant <= 8).all()
     assert all(leaf.shape[0] == 4 for leaf in jax.tree.leaves(whole.env.noise))
+    assert np.abs(whole.env.follow.shift).max() > 1e-3 and whole.env.wait.steps.max() > 0
 
 
 def test_tests_are_on_the_model_as_given(tmp_path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mimicjax.config.settings import EnvSettings, LocationSettings, ReachSettings, SteeringSettings
+from mimicjax.env.task import facing_of
 from mimicjax.env.tasks import location, of, reach, steering
 from mimicjax.env.view import View
 from mimicjax.errors import UserError
@@ -40,6 +41,13 @@ def test_steering(g1, view, golden):
     view = view._replace(task=state)
     golden(task.observation.see(view), (0.171222, -0.985232, 1.5, 0.985232, 0.171222), rtol=2e-4)
     golden(task.reward(view), 0.741909, rtol=2e-4)
+    velocity = (
+        np.asarray([0.02, -0.01]) / DT
+    )  # along the command 0.6 vx - 0.8 vy; 53.13 and 26.57 degrees below the x axis
+    golden(task.figures["Command_Speed_Err"].of(view), abs(0.6 * velocity[0] - 0.8 * velocity[1] - 1.5), rtol=1e-3)
+    golden(task.figures["Command_Direction_Err"].of(view), np.radians(53.1301 - 26.5651), rtol=1e-3)
+    facing = view._replace(task=state._replace(face=-facing_of(view.pose.root_quat)))
+    golden(task.figures["Facing_Err"].of(facing), np.pi, rtol=1e-4)
 
 
 def test_a_target_that_is_reached_earns_all(g1, view):
@@ -51,6 +59,9 @@ def test_a_target_that_is_reached_earns_all(g1, view):
     here = view._replace(task=location.LocationState(root + 0.4, jnp.float32(1), root))
     assert float(task.reward(here)) == pytest.approx(0.5 * np.exp(-0.5 * 0.32) + 0.5, rel=1e-4)
     assert float(task.reward(there)) < 0.5 * np.exp(-0.25) + 0.11
+    for where, distance, arrived in ((here, np.sqrt(0.32), 1.0), (there, np.sqrt(0.5), 0.0)):
+        assert float(task.figures["Target_Distance"].of(where)) == pytest.approx(distance, rel=1e-4)
+        assert float(task.figures["Arrived"].of(where)) == arrived
 
 
 def test_reach(g1, view):
@@ -62,6 +73,7 @@ def test_reach(g1, view):
     state = reach.ReachState(target, jnp.asarray([0.0, 0.3, -0.1]), jnp.float32(1))
     view = view._replace(task=state)
     assert float(task.reward(view)) == pytest.approx(np.exp(-0.4), rel=1e-4)
+    assert float(task.figures["Hand_Distance"].of(view)) == pytest.approx(0.2, rel=1e-4)
     w, x, y, z = np.asarray(view.pose.root_quat)
     heading = np.arctan2(2 * (x * y + w * z), 1 - 2 * (y * y + z * z))  # of the root's x axis
     back = np.asarray([[np.cos(heading), np.sin(heading), 0], [-np.sin(heading), np.cos(heading), 0], [0, 0, 1]])

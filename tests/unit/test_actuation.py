@@ -61,6 +61,16 @@ def test_absolute_targets(g1, reference):
     np.testing.assert_allclose(target(jnp.full(29, -7.0), reference), -HALF, atol=6e-6)
 
 
+def test_targets_from_the_start_pose(g1, reference):
+    """Elbows at 1.57 rad, all other joints at 0 (robots/g1/robot.yaml), and `scale` rad more for an output of 1."""
+    target = actuation.make(g1, ActionSettings(mode="start", scale=0.4))
+    rest = np.zeros(29)
+    rest[[g1.dof_names.index(f"{side}_elbow_joint") for side in ("left", "right")]] = 1.57
+    np.testing.assert_allclose(target(jnp.zeros(29), reference), rest, atol=1e-6)
+    np.testing.assert_allclose(target(jnp.full(29, 0.5), reference), np.minimum(rest + 0.2, HALF), atol=1e-6)
+    np.testing.assert_allclose(target(jnp.full(29, -70.0), reference), -HALF, atol=6e-6)
+
+
 def test_reference_targets(g1, reference):
     target = actuation.make(g1, ActionSettings(mode="reference", scale=0.2))
     np.testing.assert_allclose(target(jnp.zeros(29), reference), reference.dof_pos, atol=1e-6)

@@ -24,10 +24,13 @@ def test_every_reward_term_is_there_with_its_defaults():
 
 @pytest.mark.parametrize("name, column", [("deepmimic_g1", 0), ("mimickit/add_g1", 1)])
 def test_sizes_of_observations(name, column):
-    rows = dict(re.findall(r"^\| `(character|target|phase)`.*\| (\d+ \| \d+) \|$", TEXT, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `(character|past|target|phase)`.*\| (\d+ \| \d+) \|$", TEXT, re.MULTILINE))
     sizes = {term: int(row.split(" | ")[column]) for term, row in rows.items()}
     assert set(sizes) == set(observations.TERMS)
-    settings = config.load(RunSettings, name, ["env.observations.terms=[character, phase, target]"]).env.observations
+    settings = config.load(
+        RunSettings, name, ["env.observations.terms=[character, past, phase, target]"]
+    ).env.observations
     whole = sum(part.size for part in observations.make(scope_g1(EnvSettings(observations=settings))).parts)
-    assert whole == sizes["character"] + sizes["phase"] + 3 * sizes["target"]
-    assert f" {whole - sizes['phase']} " in TEXT
+    tracking = sizes["character"] + 3 * sizes["target"]
+    assert whole == tracking + sizes["phase"] + settings.past_steps * sizes["past"]
+    assert f" {tracking} " in TEXT

@@ -150,6 +150,21 @@ def test_the_last_picture_of_a_failed_episode_says_so_and_stays(model):
     )  # only the caption is longer
 
 
+def test_a_strip_shows_moments_spread_over_the_episode(model):
+    """Eight pictures; the robot rises by a centimetre a row, and the pictures are every third of 22 rows."""
+    qpos = standing(rows=22)
+    qpos[:, 2] += 0.01 * np.arange(22)
+    image = video.strip(model, Film(qpos, qpos, 1 / 30), "none")
+    width, height = video.TILE
+    assert image.shape == (height, 8 * width, 3) and image.dtype == np.uint8
+    tiles = np.split(image, 8, axis=1)
+    tops = [
+        np.nonzero((tile.min(axis=-1) > 195)[60:].any(axis=1))[0].min() for tile in tiles
+    ]  # of the robot, which is white
+    assert np.all(np.diff(tops) < 0), tops
+    assert tops[0] - tops[-1] == pytest.approx(7 * (tops[0] - tops[1]), abs=14)  # evenly
+
+
 def test_a_robot_without_light_and_floor_texture_is_drawn_all_the_same(model, tmp_path):
     robot = load("g1")
     lines = robot.xml.read_text().replace(' material="floor"', "").splitlines()

@@ -166,6 +166,38 @@ def test_episodes_begin_near_the_reference(g1, reference):
     np.testing.assert_allclose(pose.body_pos[3], places, atol=1e-6)
 
 
+def test_some_begin_on_the_reference_and_some_thrown_far(g1, reference):
+    """Of 4000: 40 % on it, 45 % within 0.1 m, 15 % within 0.3 m."""
+    start = StartSettings(root_position=[0.1, 0.0, 0.0], joint_velocities=0.5, share=0.6, thrown=0.15, thrown_by=3.0)
+    given = kinematics.qpos_of(g1, reference)
+    _, qpos, qvel = jax.jit(jax.vmap(lambda key: make(start=start).start(key, reference, *given)))(keys(4000))
+    off, speed = np.abs(qpos[:, 0] - given[0][0]), np.abs(qvel[:, 6:] - given[1][6:]).max(axis=1)
+    still, far = speed < 1e-6, speed > 0.5
+    assert still.mean() == pytest.approx(0.4, abs=0.03) and far.mean() == pytest.approx(0.15, abs=0.02)
+    assert off[still].max() < 1e-6 and 0.095 < off[~still & ~far].max() <= 0.1001 and 0.28 < off[far].max() <= 0.3001
+
+
+def test_nobody_begins_in_the_ground_deeper_than_the_clip(g1, reference):
+    start = StartSettings(root_rotation=[0.5, 0.5, 0.0], joint_angles=0.3)
+    lowest = lambda pose: kinematics.ground_clearance(g1, pose).min()  # noqa: E731
+    given = kinematics.qpos_of(g1, reference)
+
+    @jax.jit
+    def run():
+        begun = [
+            jax.vmap(lambda key, s=s: make(start=s).start(key, reference, *given))(keys(200))
+            for s in (start, dataclasses.replace(start, above_ground=True))
+        ]
+        return [(pose, jax.vmap(lowest)(pose), qpos) for pose, qpos, _ in begun], lowest(reference)
+
+    ((_, sunk, flat), (pose, clear, raised)), clip = jax.device_get(run())
+    bound = min(0.0, float(clip))
+    assert (sunk < bound - 0.02).mean() > 0.1 and clear.min() > bound - 1e-5
+    np.testing.assert_allclose(raised[:, 2] - flat[:, 2], np.maximum(0.0, bound - sunk), atol=1e-5)
+    np.testing.assert_allclose(pose.root_pos, raised[:, :3], atol=1e-6)
+    np.testing.assert_array_equal(np.delete(raised, 2, axis=1), np.delete(flat, 2, axis=1))
+
+
 FULL = RandomizeSettings(
     variants=9, link_mass=[0.8, 1.2], joint_zero=0.05, torque_noise=0.05, delay=[0, 5], smoothing=[0.0, 0.3],
     noise={"joint_angles": 0.03}, bias={"root_rotation": 0.02},
@@ -294,7 +326,13 @@ def test_the_profile_none_takes_everything_back(tmp_path):
     sizes = ", ".join(f"{name}: 0.1" for name in observations.part_names(scope_g1(ENV)))
     noisy.write_text(f"randomize: {{noise: {{{sizes}}}, bias: {{{sizes}}}}}\n")
     assert len(load(tmp_path, noisy.name).noise) == len(load(tmp_path, noisy.name).bias) == 12
-    for profile in ("randomize/beyondmimic", "randomize/videomimic_s1", "randomize/playground", noisy.name):
+    for profile in (
+        "randomize/beyondmimic",
+        "randomize/videomimic_s1",
+        "randomize/playground",
+        "randomize/starts",
+        noisy.name,
+    ):
         off = load(tmp_path, profile, "randomize/none")
         assert off == RandomizeSettings() and off.models == 0
 
@@ -304,6 +342,7 @@ def test_mistakes_are_named(g1):
         ({"delay": [3, 1]}, "randomize.delay.*low not above high"),
         ({"smoothing": [0.5]}, "randomize.smoothing"),
         ({"start": StartSettings(root_position=[0.1])}, "start.root_position.*three numbers"),
+        ({"start": StartSettings(share=0.2, thrown=0.3)}, "start.thrown: given 0.3, allowed is at most .*, 0.2"),
         ({"noise": {"joint_angle": 0.1}}, r"randomize\.noise: unknown part.*'joint_angle' .did you mean joint_angles"),
         ({"bias": {"target": 0.1}}, r"randomize\.bias: unknown part of an observation .target"),
     ):

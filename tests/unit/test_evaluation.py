@@ -63,7 +63,7 @@ def results(**changes) -> Results:
         first_error=dict(zeros),
         global_error=np.array([0.1, 0.2, 0.4, 0.3]),
         worst_error=np.array([0.2, 0.4, 0.45, 0.6]),
-        speed={"Speed": np.array([1.0, 1.0, 2.0, 0.5]), "Reference_Speed": np.ones(4)},
+        means={"Speed": np.array([1.0, 1.0, 2.0, 0.5]), "Reference_Speed": np.ones(4)},
         broke_rule=np.array([False, False, True, False]),
     )
     return four._replace(**changes)
@@ -130,6 +130,9 @@ def test_standing_still_is_a_perfect_imitation_of_a_clip_that_stands(frozen):
     assert figures["Return_Per_Step"].value == pytest.approx(1.0, abs=1e-5)
     np.testing.assert_allclose([figures[n].value for n in ("MPJPE_Global", *ERRORS)], 0.0, atol=1e-3)
     assert frozen.done[0] == SUCCEEDED and frozen.length[0] == frozen.limit[0] == 60
+    # what is seen does not change, so what is done does not; of the clip that leaves, more is seen in every step
+    assert figures["Action_Rate"].value == pytest.approx(0.0, abs=1e-6)
+    assert metrics.figures(frozen.rows(frozen.clip == 1))["Action_Rate"].value > 1e-4
 
 
 def test_a_clip_that_walks_away_gives_the_errors_of_the_distance_walked(frozen):

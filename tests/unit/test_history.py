@@ -11,7 +11,8 @@ import pytest
 import small
 from conftest import DT, compiled_once
 
-from mimicjax.config.settings import EnvSettings, ObservationSettings
+from mimicjax import rotation
+from mimicjax.config.settings import EnvSettings, ObservationSettings, RandomizeSettings
 from mimicjax.engine import state as engine_state
 from mimicjax.env import discriminator, observations
 from mimicjax.env import env as environment
@@ -121,6 +122,32 @@ def test_a_reward_model_may_ask_for_it(monkeypatch):
     gone = np.asarray(step.views["trail"]).reshape(-1, K, 3)
     np.testing.assert_allclose(gone[:, -1], state.physics.qpos[:, :3], atol=1e-6)
     assert (np.asarray(step.done) == RUNNING).all() and not env.actor["actor"][0].name.startswith("trail")
+
+
+PAST = ObservationSettings(terms=["past"], frame="heading", joints="angle", past_steps=2)
+
+
+def test_what_the_sensors_told_before():
+    """Of the two steps before now, the older first, as seen with the heading of now; also where encoders are off."""
+    env = environment.make(small.scope(EnvSettings(observations=PAST)), randomize=RandomizeSettings(joint_zero=0.05))
+    state, obs = jax.jit(lambda clips: begin(env, clips))(small.packed())
+    dofs = small.robot().num_dofs
+    rows = np.asarray(obs["critic"]).reshape(len(STARTS), 2, 12 + 2 * dofs)
+    poses = [clip_at(STARTS - back * DT) for back in (2, 1, 0)]
+    heading = np.asarray(rotation.heading(poses[-1].root_quat))
+    c, s, zero = np.cos(heading), np.sin(heading), np.zeros(len(heading))
+    axes = np.stack(
+        [np.stack([c, s, zero], -1), np.stack([-s, c, zero], -1), np.tile([0.0, 0.0, 1.0], (len(c), 1))], axis=1
+    )
+    turned = lambda vectors: np.einsum("bij,bj->bi", axes, np.asarray(vectors))  # noqa: E731
+    for step, pose in enumerate(poses[:2]):
+        six = np.split(np.asarray(rotation.six(pose.root_quat)), 2, axis=-1)
+        columns = [*map(turned, (*six, pose.root_vel, pose.root_ang_vel)), pose.dof_pos, pose.dof_vel]
+        np.testing.assert_allclose(rows[:, step], np.concatenate(columns, axis=-1), atol=5e-4)
+    off = (np.asarray(obs["actor"]) - np.asarray(obs["critic"])).reshape(rows.shape)
+    angles = slice(12, 12 + dofs)
+    np.testing.assert_allclose(off[..., angles], np.tile(state.noise.zero[:, None], (1, 2, 1)), atol=1e-5)
+    assert np.abs(state.noise.zero).max() > 0.03 and not np.delete(off, np.r_[angles], axis=-1).any()
 
 
 def test_it_is_free_if_nobody_asks(monkeypatch):

@@ -76,6 +76,23 @@ def test_the_shipped_file_is_what_its_command_makes(name, g1, tmp_path):
         np.testing.assert_allclose(getattr(again, key), getattr(clip, key), atol=1e-5)
 
 
+@pytest.mark.parametrize("name, command", [
+    ("slow_walk", ["walk", "--speed", "0.5"]), ("jog", ["jog", "--speed", "1.5"]), ("jump", ["jump"]),
+])  # fmt: skip
+def test_the_other_shipped_files_too_and_they_are_sound(name, command, g1, tmp_path):
+    clip = read_clip(paths.MOTIONS / "g1" / f"{name}.npz", g1)
+    assert (
+        clip.maker
+        == f"python -m mimicjax.motion make {command[0]} --robot g1 --out motions/g1/{name}.npz"
+        + "".join(f" {word}" for word in command[1:])
+    )
+    assert main(["make", *command, "--robot", "g1", "--out", str(tmp_path / "again.npz")]) == 0
+    again = read_clip(tmp_path / "again.npz", g1)
+    for key in ("root_pos", "root_quat", "dof_pos"):
+        np.testing.assert_allclose(getattr(again, key), getattr(clip, key), atol=1e-5)
+    assert main(["check", name, "--robot", "g1"]) == 0
+
+
 def test_feet_do_not_sink_slide_or_tilt(shipped):
     clip, soles, _, _ = shipped
     assert soles[..., 2].min() > -0.005

@@ -65,6 +65,7 @@ def make_robot(folder, ground: str = "") -> Robot:
         kp=KP,
         kd=KD,
         torque_limit=LIMIT,
+        armature=np.zeros(4),
         joint_error_weights=np.ones(2),
         key_bodies=none,
         contact_bodies=none,

@@ -47,10 +47,11 @@ def mirrored(robot, qpos, qvel):
     )
 
 
-@pytest.mark.parametrize("frame", ["global", "heading"])
+@pytest.mark.parametrize("frame", ["global", "heading", "robot"])
 @pytest.mark.parametrize("joints", ["angle", "rotation"])
 def test_observations_of_the_mirrored_state(g1, frame, joints):
-    settings = dataclasses.replace(OBSERVED, frame=frame, joints=joints)
+    terms = ["character", "past", "target"]
+    settings = dataclasses.replace(OBSERVED, terms=terms, past_steps=1, frame=frame, joints=joints)
     observe = observations.make(scope_g1(EnvSettings(observations=settings)))
     reflection = observations.reflection(g1, observe.parts)
 
@@ -58,7 +59,7 @@ def test_observations_of_the_mirrored_state(g1, frame, joints):
     def seen(qpos, qvel):
         poses = jax.vmap(lambda q, v: kinematics.pose_of(g1, q, v))(qpos, qvel)
         first, second, targets = (jax.tree.map(lambda x, k=k: x[k], poses) for k in (0, 1, slice(2, 4)))
-        return observe.see(View.of(first, second)._replace(targets=targets))
+        return observe.see(View.of(first, second)._replace(targets=targets, history=targets))
 
     both = [
         np.asarray(seen(*(np.stack(part).astype(np.float32) for part in zip(*some, strict=True))))

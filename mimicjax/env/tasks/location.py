@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from mimicjax import rotation
 from mimicjax.config.settings import EnvSettings
 from mimicjax.env.observations import away
-from mimicjax.env.task import Mark, Task, check_range, drawn, facing_of
+from mimicjax.env.task import Criterion, Mark, Task, check_range, drawn, facing_of
 from mimicjax.env.view import Part, Term, View
 from mimicjax.robot import symmetry
 from mimicjax.types import Array, Robot
@@ -65,5 +65,12 @@ def make(robot: Robot, settings: EnvSettings, dt: float) -> Task:
     def marks(state: LocationState) -> list[Mark]:
         return [Mark(jnp.append(state.target, 0.05), None, 0.1, (0.9, 0.3, 0.1, 0.8))]
 
+    def square(view: View) -> Array:
+        return jnp.sum((view.task.target - view.pose.root_pos[:2]) ** 2)
+
+    figures = {
+        "Target_Distance": Criterion("m", lambda view: jnp.sqrt(square(view))),
+        "Arrived": Criterion("share", lambda view: (square(view) < s.dist_threshold).astype(jnp.float32)),
+    }
     part = Part("target_place", 2, lambda robot: symmetry.vectors([0], symmetry.PLACE[:2]))
-    return Task(observation=Term((part,), see), reward=reward, init=init, update=update, draw=marks)
+    return Task(observation=Term((part,), see), reward=reward, init=init, update=update, draw=marks, figures=figures)

@@ -11,7 +11,7 @@ import numpy as np
 from mimicjax import rotation
 from mimicjax.config.settings import EnvSettings
 from mimicjax.env.observations import away
-from mimicjax.env.task import Mark, Task, check_range, drawn
+from mimicjax.env.task import Criterion, Mark, Task, check_range, drawn
 from mimicjax.env.view import Part, Term, View
 from mimicjax.errors import UserError
 from mimicjax.robot import symmetry
@@ -66,9 +66,12 @@ def make(robot: Robot, settings: EnvSettings, dt: float) -> Task:
         place = rotation.rotate(back, view.task.target - view.pose.root_pos)
         return jnp.concatenate([place, rotation.rotate(back, view.task.velocity)])
 
+    def square(view: View) -> Array:
+        """m^2, of the nearest hand to the target."""
+        return jnp.min(jnp.sum((view.pose.body_pos[hands] - view.task.target) ** 2, axis=-1))
+
     def reward(view: View) -> Array:
-        squares = jnp.sum((view.pose.body_pos[hands] - view.task.target) ** 2, axis=-1)
-        return s.reward_w * jnp.exp(-s.err_scale * jnp.min(squares))
+        return s.reward_w * jnp.exp(-s.err_scale * square(view))
 
     def image(robot: Robot) -> Reflection:
         symmetry.among(robot, hands, "env.reach.bodies")  # in a mirror the other hand reaches
@@ -80,5 +83,6 @@ def make(robot: Robot, settings: EnvSettings, dt: float) -> Task:
         reward=reward,
         init=init,
         update=update,
+        figures={"Hand_Distance": Criterion("m", lambda view: jnp.sqrt(square(view)))},
         draw=lambda state: [Mark(state.target, None, 0.05, (0.9, 0.3, 0.1, 0.9))],
     )

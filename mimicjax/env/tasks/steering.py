@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from mimicjax import rotation
 from mimicjax.config.settings import EnvSettings
 from mimicjax.env.observations import away
-from mimicjax.env.task import Mark, Task, check_range, drawn, facing_of
+from mimicjax.env.task import Criterion, Mark, Task, angle_between, check_range, drawn, facing_of
 from mimicjax.env.view import Part, Term, View
 from mimicjax.robot import symmetry
 from mimicjax.types import Array, Reflection, Robot
@@ -55,9 +55,11 @@ def make(robot: Robot, settings: EnvSettings, dt: float) -> Task:
         turned = [rotation.rotate(back, jnp.append(way, 0.0))[:2] for way in (state.direction, state.face)]
         return jnp.concatenate([turned[0], state.speed[None], turned[1]])
 
+    def velocity_of(view: View) -> Array:
+        return (view.pose.root_pos[:2] - view.task.before) / dt
+
     def reward(view: View) -> Array:
-        state = view.task
-        velocity = (view.pose.root_pos[:2] - state.before) / dt
+        state, velocity = view.task, velocity_of(view)
         error = jnp.sum((state.speed * state.direction - velocity) ** 2)
         going = jnp.exp(-s.reward_steering_vel_scale * error)
         going = jnp.where(jnp.dot(state.direction, velocity) < 0.0, 0.0, going)
@@ -72,9 +74,16 @@ def make(robot: Robot, settings: EnvSettings, dt: float) -> Task:
     def plane(robot: Robot) -> Reflection:
         return symmetry.vectors([0], symmetry.PLACE[:2])
 
+    figures = {
+        "Command_Speed_Err": Criterion(
+            "m/s", lambda view: jnp.abs(jnp.dot(view.task.direction, velocity_of(view)) - view.task.speed)
+        ),
+        "Command_Direction_Err": Criterion("rad", lambda view: angle_between(view.task.direction, velocity_of(view))),
+        "Facing_Err": Criterion("rad", lambda view: angle_between(view.task.face, facing_of(view.pose.root_quat))),
+    }
     parts = (
         Part("target_direction", 2, plane),
         Part("target_speed", 1, lambda robot: symmetry.same(1)),
         Part("target_facing", 2, plane),
     )
-    return Task(observation=Term(parts, see), reward=reward, init=init, update=update, draw=marks)
+    return Task(observation=Term(parts, see), reward=reward, init=init, update=update, draw=marks, figures=figures)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import rotation
-from mimicjax.env import terminations
+from mimicjax.env import follow, terminations
 from mimicjax.env.view import Scope, View
 from mimicjax.evaluation.episodes import Player
 from mimicjax.evaluation.push.cells import Plan
@@ -33,7 +33,7 @@ class Curves(NamedTuple):
     """
 
     fallen: Any  # [T,E] bool: a body that may not touches the ground, or physics became unstable
-    body_error: Any  # [T,E] m, mean over bodies of the distance from the reference, about the root
+    body_error: Any  # [T,E] m, mean over bodies of the distance from the reference, about what `error_about` says
     global_error: Any  # [T,E] m, the same in the world
     tilt: Any  # [T,E] rad, between the root's upward axis and the vertical
     torque: Any  # [T,E] N m, largest of all joints
@@ -70,6 +70,19 @@ def wrench_at(plan: Plan, heading: Array, step: Array, onset: int, bodies: int) 
     return pushed[:, :, None] * (share[:, None] * turned)[:, None]
 
 
+def error_about(scope: Scope) -> str:
+    """What body errors are about: `root`, in the axes of the world, or where nothing rewards the heading of the clip in the
+    world, as the reference turns with the robot, `root and heading`."""
+    settings = scope.settings.follow
+    return "root" if settings.time is None or not settings.heading else "root and heading"
+
+
+def _body_error(scope: Scope, pose: Pose, reference: Pose) -> Array:
+    if error_about(scope) != "root":
+        pose, reference = (follow.moved(each, follow.to_origin(each)) for each in (pose, reference))
+    return terminations.tracking_errors(pose, reference)["Body_Pos_Err"]
+
+
 def _seen(
     scope: Scope, fall: terminations.Failure, before: EnvState, after: EnvState, ctrl: Array, reference: Pose
 ) -> Curves:
@@ -83,7 +96,7 @@ def _seen(
     up = rotation.rotate(pose.root_quat, jnp.asarray([0.0, 0.0, 1.0]))[2]
     return Curves(
         fallen=fall(View.of(pose, reference)) | after.physics.unstable,
-        body_error=terminations.tracking_errors(pose, reference)["Body_Pos_Err"],
+        body_error=_body_error(scope, pose, reference),
         global_error=jnp.mean(jnp.linalg.norm(reference.body_pos - pose.body_pos, axis=-1)),
         tilt=jnp.arccos(jnp.clip(up, -1.0, 1.0)),
         torque=jnp.max(torque),
@@ -104,7 +117,7 @@ def step_of(world: World, player: Player, onset: int) -> Callable:
         wrench = wrench_at(plan, heading, carry.step, onset, bodies)
         physics = player.engine.step(before.physics, ctrl, wrench, before.variant)
         after, step = env.advance(motion, before._replace(physics=physics))
-        reference = poses_at(scope.robot, motion, after.clip, after.start + env.dt * after.step.astype(jnp.float32))
+        reference = poses_at(scope.robot, motion, after.clip, before.clip_time(env.dt, 1))
         rows = jax.vmap(lambda *each: _seen(scope, fall, *each))(before, after, ctrl, reference)
         running = jnp.full_like(step.done, RUNNING)  # robots that fell are not reset
         actors = Actors(after, step.last_obs, player.remember(actors, running))
