@@ -15,9 +15,9 @@ import numpy as np
 from mimicjax import config
 from mimicjax.config.push import PushSettings
 from mimicjax.config.settings import RunSettings
-from mimicjax.engine import choose, randomisation, scene
+from mimicjax.engine import choose, fallen, randomisation, scene
 from mimicjax.engine.scene import Furnish, Scene
-from mimicjax.env import disturbances, observations, push_profiles, tasks
+from mimicjax.env import disturbances, getup, observations, push_profiles, tasks
 from mimicjax.env import env as environment
 from mimicjax.env.env import Env
 from mimicjax.env.task import Task
@@ -40,6 +40,7 @@ from mimicjax.run.loop import Training
 from mimicjax.types import Clip, Engine, Episodes, TrainState
 from mimicjax.world import World
 
+UNSEEN = 0x756E7365  # seeds of the states that getting up is evaluated from differ from those of training by it
 ENVS_PER_DEVICE = {"cpu": 128, "gpu": 4096, "tpu": 4096}  # docs/architecture.md says how these were found
 
 
@@ -98,8 +99,23 @@ def _environments(settings: RunSettings, there: Scene, scope: Scope, task: Task 
     views = [model.needs for model in algorithms.of(settings.learn.algorithm).reward_models]
     pushes = disturbances.make(scope, _profiles(settings), settings.num_envs, disturb.observe, disturb.quiet)
     test_env = environment.make(scope, task=task)
-    env = environment.make(scope, pushes, randomize, scene.substeps(engine), views, task)
+    share = settings.env.fallen_start
+    ground = fallen.make(there, engine, settings.env.getup.states, settings.seed) if share else None
+    rise = getup.make(scope, ground, share)
+    env = environment.make(scope, pushes, randomize, scene.substeps(engine), views, task, rise)
     return env, test_env
+
+
+def env_on_the_ground(of: World, seed: int) -> Env:
+    """The env of tests, in which every episode begins on the ground, and goes on however long a robot lies there.
+
+    seed: of the states on the ground, which are not those of the training. Raises UserError.
+    """
+    settings = of.settings.env
+    asked = dataclasses.replace(settings.getup, grace=np.inf, falls=False, lift=0.0)
+    scope = of.scope._replace(settings=dataclasses.replace(settings, getup=asked))
+    ground = fallen.make(of.scene, of.settings.engine, asked.states, seed ^ UNSEEN)
+    return environment.make(scope, task=of.task, getup=getup.make(scope, ground, 1.0))
 
 
 def _with_friction(settings: RunSettings) -> tuple[RunSettings, list[str]]:

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mimicjax import commands, evaluate_push
+from mimicjax import commands, evaluate_getup, evaluate_push
 from mimicjax.errors import UserError
 
 if TYPE_CHECKING:
+    from mimicjax.env.env import Env
     from mimicjax.evaluation.restored import Restored
 
 EPISODES = 64
@@ -51,10 +52,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--compare", type=Path, metavar="RUN2", help="with --push-sweep: push this run alike, side by side"
     )
+    parser.add_argument(
+        "--getup", action="store_true",
+        help="begin on the ground instead: how many get up and are with the clip again; see docs/robustness.md",
+    )  # fmt: skip
     options = parser.parse_args(argv)
     evaluate_push.check(options)
     if options.episodes < 0:
         raise UserError(f"--episodes {options.episodes}: must be 0 (only the clips' starts) or more")
+    evaluate_getup.check(options)
     if not 0 <= options.seed < 2**32:
         raise UserError(f"--seed {options.seed}: must be at least 0 and less than 2^32")
     return options
@@ -72,6 +78,8 @@ def run(argv: Sequence[str]) -> int:
     if options.video:
         video.check(options.video)
         canvas.backend()
+    if options.getup:
+        return evaluate_getup.run(options, _film)
     restored = commands.restore(options.run, options.engine, options.motion, options.checkpoint)
     world = restored.world
     names = [clip.name for clip in world.clips]
@@ -91,17 +99,17 @@ def run(argv: Sequence[str]) -> int:
     for path in output.write(options.out or options.run / "evaluation", stem, data, report.rows(data)):
         print(path)
     if options.video:
-        _film(restored, options)
+        _film(restored, options, restored.world.test_env)
     return 0
 
 
-def _film(restored: Restored, options: argparse.Namespace) -> None:
+def _film(restored: Restored, options: argparse.Namespace, env: Env) -> None:
     from mimicjax.draw import files, video
     from mimicjax.evaluation import film, progress
 
     world = restored.world
     print(f"filming {world.clips[0].name}: first its episode is run", flush=True)
-    episode = film.shoot(restored, options.seed)
+    episode = film.shoot(restored, env, options.seed)
     seconds = (len(episode.qpos) - 1) * episode.dt
     ending = f": {episode.failure}" if episode.failure else ""
     print(f"filming {episode.caption}, {seconds:.1f} s{ending}", flush=True)

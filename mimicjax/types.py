@@ -205,6 +205,13 @@ class Physics(NamedTuple):
     unstable: Array  # [B] bool, the engine gave up on this environment in the last step
 
 
+class Fallen(NamedTuple):
+    """n states of a robot that lies on the ground at rest; static, numpy."""
+
+    qpos: np.ndarray  # [n,nq] float32, the robot's share; its root is over the origin, on flat ground
+    qvel: np.ndarray  # [n,nv] float32
+
+
 class Engine(NamedTuple):
     """A physics engine for B environments of one scene; all functions are pure and may be called from compiled code.
 
@@ -236,6 +243,7 @@ class EnvState(NamedTuple):
     noise: Any  # what randomisation has drawn for the env's own part, leaves [B,...]; () without
     history: Any  # Pose [B,K-1,...], the last poses, the oldest first and the one now last; () if nobody asks
     task: Any  # the task's state, leaves [B,...]; () without
+    getup: Any = ()  # env.getup.Recovery [B], what is on the ground and since when; () where a fall ends an episode
     follow: Any = ()  # how far the reference is displaced, leaves [B,...]; () where it stays in its place
     wait: Any = ()  # how long the clip stood still, leaves [B,...]; () where it always runs
 

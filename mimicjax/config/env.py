@@ -6,6 +6,7 @@ import dataclasses
 from typing import Literal
 
 from mimicjax.config.follow import FollowSettings
+from mimicjax.config.getup import GetupSettings
 from mimicjax.config.key import key
 from mimicjax.config.tasks import LocationSettings, ReachSettings, SteeringSettings
 
@@ -112,6 +113,10 @@ class EnvSettings:
     retry_start: float = key(
         0.0, "probability that an episode that failed starts again where it did", low=0.0, high=1.0
     )
+    fallen_start: float = key(
+        0.0, "share of environments whose episodes begin with the robot on the ground", low=0.0, high=1.0
+    )
+    getup: GetupSettings = key(GetupSettings, "")
     sampling: SamplingSettings = key(SamplingSettings, "")
     action: ActionSettings = key(ActionSettings, "")
     observations: ObservationSettings = key(ObservationSettings, "")

@@ -30,8 +30,9 @@ class StdSettings:
     begin: float = key(0.05, "value, or the first value", above=0.0)
     end: float = key(0.05, "annealed: last value", above=0.0)
     end_pushed: float | None = key(
-        None, "annealed: last value in environments that are pushed (disturb.quiet), null: as end", above=0.0
-    )
+        None, "annealed: last value in environments that are pushed (disturb.quiet) or begin on the ground, null: as end",
+        above=0.0,
+    )  # fmt: skip
     anneal_samples: float = key(8e5, "annealed: samples of successful iterations from begin to end", above=0.0)
     success_length: float = key(
         150.0, "annealed: control steps between failures that make an iteration successful", above=0.0

@@ -18,6 +18,7 @@ from mimicjax.config.env import (
     TerminationSettings,
 )
 from mimicjax.config.follow import FollowSettings
+from mimicjax.config.getup import GetupSettings
 from mimicjax.config.key import key
 from mimicjax.config.learn import (
     DiscSettings,
@@ -35,7 +36,7 @@ from mimicjax.config.tasks import LocationSettings, ReachSettings, SteeringSetti
 
 __all__ = [
     "ActionSettings", "DiscSettings", "DisturbSettings", "EncSettings", "EngineSettings", "EnvSettings", "FollowSettings",
-    "KeepSettings", "LatentSettings", "LearnSettings", "LocationSettings", "ObservationSettings",
+    "GetupSettings", "KeepSettings", "LatentSettings", "LearnSettings", "LocationSettings", "ObservationSettings",
     "OptimizerSettings", "RandomizeSettings",
     "ReachSettings", "RewardSettings", "RunSettings", "SamplingSettings", "SkillSettings", "SmpSettings",
     "SteeringSettings", "StdSettings",

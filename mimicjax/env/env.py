@@ -16,6 +16,7 @@ from mimicjax.config.settings import RandomizeSettings
 from mimicjax.env import discriminator, episode, follow, observations, randomisation, rewards, step, terminations
 from mimicjax.env.disturbances import Disturbances
 from mimicjax.env.episode import EnvParts
+from mimicjax.env.getup import Getup
 from mimicjax.env.step import Start
 from mimicjax.env.task import Task
 from mimicjax.env.view import Part, Scope, View, join
@@ -36,7 +37,10 @@ class Env(NamedTuple):
     after: Callable[[Motion, EnvState], tuple[EnvState, Step, Start]]
     # the same without resets: (motion, state with the new physics) -> (state in which every episode goes on, step)
     advance: Callable[[Motion, EnvState], tuple[EnvState, Step]]
-    pushed: Callable[[EnvState], Array]  # -> [B] float32, 1 in environments that may be pushed
+    pushed: Callable[
+        [EnvState], Array
+    ]  # -> [B] float32, 1 where falls are at stake: in environments that may be pushed or
+    # whose episodes begin on the ground
     # (name in discriminator.VIEWS, motion, keys [n]) -> [n,size]: what reward models see of clips drawn as at a reset
     demonstrate: Callable[[str, Motion, Array], Array]
     actor: dict[str, tuple[Part, ...]]  # the observation blocks that the actor sees, in order, and what they hold
@@ -64,6 +68,12 @@ def _blocks(parts: EnvParts) -> dict[str, Any]:
     return {"actor": {"actor": parts.seen.parts}, "critic": critic}
 
 
+def _at_stake(parts: EnvParts, state: EnvState) -> Array:
+    """Over the batch: 1 in environments that may be pushed or whose episodes begin on the ground."""
+    pushed = state.push.pushed if parts.disturb else jnp.zeros(state.step.shape)
+    return jnp.maximum(pushed, state.getup.grounded) if parts.getup else pushed
+
+
 def make(
     scope: Scope,
     disturb: Disturbances | None = None,
@@ -71,11 +81,13 @@ def make(
     substeps: int = 1,
     views: Collection[str] = (),
     task: Task | None = None,
+    getup: Getup | None = None,
 ) -> Env:
     """Build the environment for a robot in a scene. Raises UserError for what does not fit the robot.
 
     disturb: from disturbances.make, None for none. randomize: None for no randomisation. substeps: physics steps of a
     control step, the unit of its delays. views: names in discriminator.VIEWS, what reward models ask to see of every step.
+    getup: from getup.make, None where every failure ends an episode.
     """
     settings = scope.settings
     seen = observations.make(scope)
@@ -97,6 +109,7 @@ def make(
         disturb=disturb,
         random=randomisation.make(scope, randomize or RandomizeSettings(), seen, substeps),
         task=task,
+        getup=getup,
         follow=follow.make(settings.follow, scope.dt),
     )
 
@@ -109,7 +122,7 @@ def make(
         before=mapped(step.before),
         after=lambda motion, state: step.after(parts, motion, state),
         advance=lambda motion, state: step.advance_all(parts, motion, state),
-        pushed=lambda state: state.push.pushed if disturb else jnp.zeros(state.step.shape),
+        pushed=lambda state: _at_stake(parts, state),
         demonstrate=lambda name, motion, keys: jax.vmap(lambda key: _demonstrate(parts, name, motion, key))(keys),
         **_blocks(parts),
         dt=scope.dt,

@@ -14,6 +14,7 @@ from mimicjax.env import wait
 from mimicjax.env.discriminator import Sight
 from mimicjax.env.disturbances import Disturbances
 from mimicjax.env.follow import Follow
+from mimicjax.env.getup import Getup
 from mimicjax.env.randomisation import Randomisation
 from mimicjax.env.task import Task
 from mimicjax.env.view import ObjectState, Scope, Term, View
@@ -41,6 +42,7 @@ class EnvParts(NamedTuple):
     disturb: Disturbances | None
     random: Randomisation
     task: Task | None
+    getup: Getup | None  # None where a failure ends an episode, and none begins on the ground
     follow: Follow | None  # None where the reference stays in its place
 
 
@@ -130,7 +132,7 @@ def draw_again(parts: EnvParts, motion: Motion, state: EnvState, key: Array, don
 
 
 class Beginning(NamedTuple):
-    """An episode that begins on the reference, or near it."""
+    """An episode that begins on the reference, near it, or on the ground under it."""
 
     view: View  # without pushes
     qpos: Array  # [nq] of the scene
@@ -139,8 +141,8 @@ class Beginning(NamedTuple):
     history: Any  # of the state
 
 
-def begin(parts: EnvParts, motion: Motion, clip: Array, start: Array, key: Array) -> Beginning:
-    """Physics, noise and what terms see at the begin of an episode."""
+def begin(parts: EnvParts, motion: Motion, clip: Array, start: Array, key: Array, recovery: Any) -> Beginning:
+    """Physics, noise and what terms see at the begin of an episode. recovery: getup.Recovery, () where nobody gets up."""
     scope, task = parts.scope, parts.task
     reference, targets, phase = reference_at(parts, motion, clip, start)
     pose, *place = parts.random.start(key, reference, *kinematics.qpos_of(scope.robot, reference))
@@ -150,14 +152,19 @@ def begin(parts: EnvParts, motion: Motion, clip: Array, start: Array, key: Array
     if scope.settings.default_start:
         still = jax.random.uniform(jax.random.fold_in(key, STILL)) < scope.settings.default_start
         qpos, qvel = jnp.where(still, scope.layout.start_qpos, qpos), jnp.where(still, 0.0, qvel)
-    if scope.settings.default_start or (task and task.start):
+    earlier = past(parts, motion, clip, start)
+    if parts.getup:
+        lying = parts.getup.start(key, recovery, reference, *scope.layout.of_robot(qpos, qvel))
+        fallen = scope.layout.with_robot(*lying)
+        qpos, qvel = jnp.where(recovery.down, fallen[0], qpos), jnp.where(recovery.down, fallen[1], qvel)
+    if scope.settings.default_start or parts.getup or (task and task.start):
         pose = kinematics.pose_of(scope.robot, *scope.layout.of_robot(qpos, qvel))
     view = View(
         pose=pose,
         reference=reference,
         targets=targets,
         phase=phase,
-        history=with_now(past(parts, motion, clip, start), pose),
+        history=with_now(earlier, pose),
         objects=objects_in(parts, qpos, qvel),
         task=(),
         push=(),

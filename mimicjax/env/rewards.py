@@ -15,7 +15,8 @@ from mimicjax import rotation
 from mimicjax.config.settings import EnvSettings
 from mimicjax.env.observations import away, turn
 from mimicjax.env.view import Scope, View, tracks_root
-from mimicjax.errors import pick
+from mimicjax.errors import UserError, pick
+from mimicjax.robot import kinematics
 from mimicjax.types import Pose
 
 Error = Callable[[View], jax.Array]
@@ -85,8 +86,32 @@ def root_pos(scope: Scope) -> Error:
     return lambda view: jnp.sum((view.reference.root_pos - view.pose.root_pos) ** 2)
 
 
+def getup(scope: Scope) -> Error:
+    """How far from upright at the reference's height: 0 there, 1 to 3 on the ground; no joint angle or place counts.
+
+    ((root's height - reference's) / h)^2 + the same of the body that is highest in the start pose + |g - reference's g|^2 / 4,
+    where h are the heights in the start pose and g is the unit vector of gravity in the root's own axes.
+    """
+    robot = scope.robot
+    with jax.ensure_compile_time_eval():
+        start = kinematics.pose_of(robot, jnp.asarray(robot.start_qpos, jnp.float32), jnp.zeros(robot.nv))
+        heights = np.asarray(start.body_pos[:, 2])
+    bodies = np.asarray([0, int(np.argmax(heights))])
+    scale = 1.0 / heights[bodies]
+
+    def gravity(pose: Pose) -> jax.Array:
+        return rotation.rotate(rotation.conjugate(pose.root_quat), jnp.asarray([0.0, 0.0, -1.0]))
+
+    def error(view: View) -> jax.Array:
+        lower = scale * (view.pose.body_pos[bodies, 2] - view.reference.body_pos[bodies, 2])
+        return jnp.sum(lower**2) + 0.25 * jnp.sum((gravity(view.pose) - gravity(view.reference)) ** 2)
+
+    return error
+
+
 ERRORS: dict[str, Callable[[Scope], Error]] = {
     "pose": pose, "vel": vel, "root_pose": root_pose, "root_vel": root_vel, "key_pos": key_pos, "root_pos": root_pos,
+    "getup": getup,
 }  # fmt: skip
 
 
@@ -96,12 +121,21 @@ def any_of(settings: EnvSettings) -> bool:
 
 
 def make(scope: Scope) -> Callable[[View], tuple[jax.Array, dict[str, jax.Array]]]:
-    """The function of a view to (reward, each term's exp(-scale x error)). Raises UserError for an unknown term."""
-    terms = scope.settings.rewards
+    """The function of a view to (reward, each term's exp(-scale x error)). Raises UserError for an unknown term.
+
+    Gated, a robot that lies in the pose of the clip is not paid for it: all terms count by the value of `getup`.
+    """
+    terms, gated = scope.settings.rewards, scope.settings.getup.gated
+    if gated and "getup" not in terms:
+        raise UserError(
+            "env.getup.gated is true, and env.rewards has no term getup whose value others are multiplied by"
+        )
     errors = {name: pick(ERRORS, name, "env.rewards", "term")(scope) for name in terms}
 
     def reward(view: View) -> tuple[jax.Array, dict[str, jax.Array]]:
         values = {name: jnp.exp(-term.scale * errors[name](view)) for name, term in terms.items()}
+        if gated:
+            values = {name: value if name == "getup" else value * values["getup"] for name, value in values.items()}
         return sum((terms[name].weight * value for name, value in values.items()), jnp.float32(0)), values
 
     return reward

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 
 from mimicjax.env import episode, follow, resets, terminations, wait
 from mimicjax.env.episode import EnvParts
+from mimicjax.env.getup import Getup
 from mimicjax.env.view import View
 from mimicjax.motion.reference import Motion, clips_of, poses_at
 from mimicjax.robot import kinematics
-from mimicjax.types import FAILED, RUNNING, SUCCEEDED, TIME_UP, WRAP, Array, EnvState, Physics, Step
+from mimicjax.types import FAILED, RUNNING, SUCCEEDED, TIME_UP, WRAP, Array, EnvState, Physics, Pose, Step
 
 
 class Start(NamedTuple):
@@ -42,7 +43,8 @@ def place(
     parts: EnvParts, motion: Motion, key: Array, clip: Array, start: Array
 ) -> tuple[EnvState, dict[str, Array], Start]:
     """The begin of an episode at a place of a clip: state without physics of the engine's, observation blocks, start."""
-    begun = episode.begin(parts, motion, clip, start, key)
+    recovery = parts.getup.init(key) if parts.getup else ()
+    begun = episode.begin(parts, motion, clip, start, key, recovery)
     push = parts.disturb.init(key, begun.view.pose) if parts.disturb else ()
     state = EnvState(
         physics=Physics(begun.qpos, begun.qvel, jnp.zeros(parts.scope.layout.nv), jnp.asarray(False)),
@@ -56,6 +58,7 @@ def place(
         noise=begun.noise,
         history=begun.history,
         task=begun.view.task,
+        getup=recovery,
         **episode.reference_at_start(parts),
     )
     obs = episode.observe(parts, begun.view._replace(push=push), begun.noise, key)
@@ -70,22 +73,38 @@ def before(parts: EnvParts, motion: Motion, state: EnvState, action: Array) -> t
     noise, action = parts.random.smooth(state.noise, action, state.step)
     noise, ctrl = parts.random.drive(noise, state.key, parts.target(action, ahead))
     state = state._replace(noise=noise)
+    wrench = state.push.wrench if parts.disturb else jnp.zeros((len(parts.scope.layout.wrench_bodies), 6))
+    if parts.getup and parts.getup.lifts:
+        wrench = wrench.at[0, 2].add(_lift(parts, parts.getup, state, ahead))
     if parts.disturb is None:
-        return state, ctrl, jnp.zeros((len(parts.scope.layout.wrench_bodies), 6))
-    return state._replace(physics=parts.disturb.push(state.physics, state.push)), ctrl, state.push.wrench
+        return state, ctrl, wrench
+    return state._replace(physics=parts.disturb.push(state.physics, state.push)), ctrl, wrench
 
 
-def _done(parts: EnvParts, motion: Motion, state: EnvState, time: Array, view: View) -> Array:
-    """Done code; a later rule overrides an earlier one: time up, end of a clip that does not loop, the task's, failure."""
+def _lift(parts: EnvParts, getup: Getup, state: EnvState, reference: Pose) -> Array:
+    """N upwards at the first wrench body, of a robot that is helped to get up."""
+    robot, layout, body = parts.scope.robot, parts.scope.layout, int(parts.scope.robot.wrench_bodies[0])
+    pose = kinematics.pose_of(robot, *layout.of_robot(state.physics.qpos, state.physics.qvel))
+    return getup.lift(state.getup, pose.body_pos[body, 2], reference.body_pos[body, 2])
+
+
+def _done(
+    parts: EnvParts, motion: Motion, state: EnvState, time: Array, view: View, failed: Array, recovery: Any
+) -> Array:
+    """Done code; a later rule overrides an earlier one: time up, end of a clip that does not loop, the task's, failure.
+
+    A robot on the ground is not done with the clip before it got up. recovery: after the control step.
+    """
     clips = clips_of(motion)
     done = jnp.where(state.step >= parts.episode_steps, TIME_UP, RUNNING)
     if parts.scope.settings.end_with_clip:
         ended = (clips.loop[state.clip] != WRAP) & (time >= clips.duration[state.clip])
+        ended = ended & ~recovery.down if parts.getup else ended
         done = jnp.where(ended, SUCCEEDED, done)
     if parts.task and parts.task.done:
         code = parts.task.done(view)
         done = jnp.where(code == RUNNING, done, code)
-    return jnp.where(parts.failed(view) | state.physics.unstable, FAILED, done).astype(jnp.int8)
+    return jnp.where(failed | state.physics.unstable, FAILED, done).astype(jnp.int8)
 
 
 def _sound(parts: EnvParts, physics: Physics) -> Physics:
@@ -131,7 +150,10 @@ def _advance(parts: EnvParts, motion: Motion, state: EnvState) -> _Advanced:
         reward = reward + terms["task"]
     chex.assert_shape([reward, *terms.values()], ())
     reward = jnp.where(state.physics.unstable, 0.0, reward)
-    done = _done(parts, motion, state, time, view)
+    failed, recovery = parts.failed(view), state.getup
+    if parts.getup:
+        recovery, failed = parts.getup.advance(state.getup, view, failed)
+    done = _done(parts, motion, state, time, view, failed, recovery)
     views = {name: sight.see(view) for name, sight in parts.sights.items()}
     errors = terminations.tracking_errors(view.pose, view.reference)
     if parts.task:
@@ -149,6 +171,7 @@ def _advance(parts: EnvParts, motion: Motion, state: EnvState) -> _Advanced:
         push=view.push,
         task=view.task,
         history=episode.without_oldest(view.history),
+        getup=recovery,
         follow=displaced,
         wait=wait.after(state.wait, parts.scope.settings.follow.wait, view.pose, view.reference),
     )
@@ -176,7 +199,8 @@ def _renew(parts: EnvParts, motion: Motion, ended: _Ended) -> _Fresh:
     """An environment whose episode ended, at the beginning of its next one."""
     state, key = ended.state, ended.key
     clip, start = episode.draw_again(parts, motion, state, key, ended.done)
-    begun = episode.begin(parts, motion, clip, start, key)
+    recovery = parts.getup.renew(state.getup) if parts.getup else ()
+    begun = episode.begin(parts, motion, clip, start, key, recovery)
     push = parts.disturb.renew(state.push, begun.view.pose) if parts.disturb else ()
     fresh = EnvState(
         physics=(),
@@ -190,6 +214,7 @@ def _renew(parts: EnvParts, motion: Motion, ended: _Ended) -> _Fresh:
         noise=begun.noise,
         history=begun.history,
         task=begun.view.task,
+        getup=recovery,
         **episode.reference_at_start(parts),
     )
     obs = episode.observe(parts, begun.view._replace(push=push), begun.noise, key)
@@ -198,6 +223,9 @@ def _renew(parts: EnvParts, motion: Motion, ended: _Ended) -> _Fresh:
 
 def _step(parts: EnvParts, previous: EnvState, advanced: _Advanced) -> Step:
     """Over the batch: what the control step gives the learner, as if no episode had ended."""
+    stats = parts.disturb.statistics(previous.push, advanced.done) if parts.disturb else {}
+    if parts.getup:
+        stats |= parts.getup.statistics(previous.getup, advanced.state.getup, advanced.done)
     return Step(
         obs=advanced.obs,
         last_obs=advanced.obs,
@@ -209,7 +237,7 @@ def _step(parts: EnvParts, previous: EnvState, advanced: _Advanced) -> Step:
         errors=advanced.errors,
         episode_length=advanced.state.step,
         episode_return=advanced.state.reward_sum,
-        statistics=parts.disturb.statistics(previous.push, advanced.done) if parts.disturb else {},
+        statistics=stats,
     )
 
 

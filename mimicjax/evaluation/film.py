@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from mimicjax.draw.video import Film
 from mimicjax.env import terminations
+from mimicjax.env.env import Env
 from mimicjax.env.task import Mark
 from mimicjax.env.view import View
 from mimicjax.evaluation import episodes
@@ -18,15 +19,15 @@ from mimicjax.types import FAILED, Array
 from mimicjax.world import World
 
 
-def shoot(restored: Restored, seed: int) -> Film:
-    """Runs the episode and returns its film, not yet drawn."""
+def shoot(restored: Restored, env: Env, seed: int) -> Film:
+    """Runs the episode in an env of the restored world and returns its film, not yet drawn."""
     world = restored.world
     layout, robot = world.scene.layout, world.robot
 
     def reference(motion: Motion, clip: Array, time: Array) -> Array:
         return layout.with_robot(*qpos_of(robot, poses_at(robot, motion, clip, time)))[0]
 
-    record = episodes.record(Player(world.test_env, engine_for(restored, 1), restored.policy), reference)
+    record = episodes.record(Player(env, engine_for(restored, 1), restored.policy), reference)
     key = jax.random.key(seed)
     recording = jax.jit(record)(restored.agent, world.motion, key, jnp.int32(0), jnp.float32(0))
     recording = jax.device_get(recording)
@@ -34,7 +35,7 @@ def shoot(restored: Restored, seed: int) -> Film:
     return Film(
         qpos=recording.qpos[rows],
         reference=recording.reference[rows],
-        dt=world.test_env.dt,
+        dt=env.dt,
         caption=world.clips[0].name,
         marks=_marks(world, recording),
         failure=_failure(world, recording),

@@ -109,7 +109,8 @@ def test_latents_lie_on_the_sphere() -> None:
 @pytest.mark.slow
 def test_it_is_evaluated_and_filmed_without_the_skill_run(driven: Path) -> None:
     assert evaluate.run(["--run", str(driven), "--episodes", "1"]) == 0
-    episode = film.shoot(build.restore(driven), seed=0)
+    restored = build.restore(driven)
+    episode = film.shoot(restored, restored.world.test_env, seed=0)
     assert len(episode.qpos) > 1 and np.isfinite(episode.qpos).all()
 
 

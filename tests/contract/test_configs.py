@@ -27,11 +27,11 @@ SMALL = {
 NAMES = [name for name in config.available() if config.load(RunSettings, name).learn.algorithm != "HRL"]
 # one method and robot each; what else there is differs in sizes and tasks, and is trained in the slow run
 QUICK = {
-    "add_g1", "add_humanoid", "amp_g1", "amp_reach_g1", "ase_g1", "ase_g1_push", "awr_g1", "deepmimic_g1",
+    "add_g1", "add_humanoid", "amp_g1", "amp_reach_g1", "ase_g1", "ase_g1_push", "awr_g1", "deepmimic_g1", "deepmimic_g1_getup",
     "deepmimic_g1_push", "deepmimic_go2", "deepmimic_humanoid", "lcp_g1", "smp_g1", "mimickit/add_g1",
     "mimickit/ase_humanoid", "mimickit/deepmimic_g1", "mimickit/deepmimic_g1_cpu",
 }  # fmt: skip
-RARE = ("Train_", "Push_")  # statistics of episodes that ended and of pushes: in few steps there may be none
+RARE = ("Train_", "Push_", "Getup_")  # of episodes that ended, of pushes and of falls: in few steps there may be none
 
 
 def test_presets_are_there() -> None:
