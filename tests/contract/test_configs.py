@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from pathlib import Path
 
 import chex
@@ -15,8 +16,9 @@ import pytest
 from mimicjax import build, config, statistics
 from mimicjax.config.settings import RunSettings
 from mimicjax.learn import score
-from mimicjax.run import iteration
+from mimicjax.run import checkpoint, iteration, loop
 from mimicjax.statistics import Largest, Mean
+from mimicjax.types import TrainState
 from mimicjax.world import World
 
 SMALL = {
@@ -31,6 +33,7 @@ QUICK = {
     "deepmimic_g1_push", "deepmimic_go2", "deepmimic_humanoid", "lcp_g1", "smp_g1", "mimickit/add_g1",
     "mimickit/ase_humanoid", "mimickit/deepmimic_g1", "mimickit/deepmimic_g1_cpu",
 }  # fmt: skip
+NEEDS_WARP = pytest.mark.skipif(importlib.util.find_spec("warp") is None, reason="Warp is not installed")
 RARE = ("Train_", "Push_", "Getup_")  # of episodes that ended, of pushes and of falls: in few steps there may be none
 
 
@@ -75,9 +78,9 @@ def test_what_is_quick_is_there() -> None:
     assert set(NAMES) >= QUICK
 
 
-def prepared(name: str, folder: Path) -> World:
+def prepared(name: str, folder: Path, engine: str = "native") -> World:
     """The world of a config, small; with a prior where it needs one."""
-    world = build.world(config.load(RunSettings, name, SMALL))
+    world = build.world(config.load(RunSettings, name, SMALL | {"engine.name": engine}))
     settings = world.settings
     if settings.learn.algorithm != "SMP":
         return world
@@ -88,11 +91,22 @@ def prepared(name: str, folder: Path) -> World:
     return world
 
 
+def differing(one: TrainState, other: TrainState) -> list[str]:
+    """Names of leaves that are not the same, bit for bit."""
+    data = lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x  # noqa: E731
+    pairs = zip(jax.tree_util.tree_leaves_with_path(one), jax.tree.leaves(other), strict=True)
+    same = lambda a, b: np.array_equal(data(a), data(b), equal_nan=True)  # noqa: E731
+    return [jax.tree_util.keystr(path) for (path, a), b in pairs if not same(a, b)]
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in NAMES]
 )
 def test_config_trains(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two iterations move everything that learns, are traced once and compiled once, and their statistics are numbers."""
+    """Two iterations move everything that learns, are traced once and compiled once, and their statistics are numbers.
+
+    Saved and restored between the two, a run goes on as if it had not been, bit for bit.
+    """
     chex.clear_trace_counter()
     for part in ("roll", "learn"):
         monkeypatch.setattr(iteration, part, chex.assert_max_traces(getattr(iteration, part), 1))
@@ -103,10 +117,26 @@ def test_config_trains(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for n in (1, 2):
         state, stats = training.chunk(state, training.motion, jnp.int32(n))
         assert not_finite(jax.device_get(stats)) == set()
+        if n == 1:
+            checkpoint.save(tmp_path / "checkpoints", 1, state, training.facts)
     assert unmoved(before, parameters(state)) == []
-    assert training.chunk._cache_size() == 1
     assert int(state.iteration) == 3
     assert all(np.isfinite(leaf).all() for leaves in parameters(state).values() for leaf in leaves)
+    back, _ = loop.restore(training, tmp_path / "checkpoints")
+    back, _ = training.chunk(back, training.motion, jnp.int32(2))
+    assert differing(back, state) == []
+    assert training.chunk._cache_size() == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["mjx-jax", pytest.param("mjx-warp", marks=NEEDS_WARP)])
+@pytest.mark.parametrize("name", NAMES)
+def test_config_trains_on_other_engines(name: str, engine: str, tmp_path: Path) -> None:
+    """Two iterations, with statistics that are numbers."""
+    training = build.training(prepared(name, tmp_path / "prior", engine))
+    state, stats = training.chunk(training.place(training.first()), training.motion, jnp.int32(2))
+    assert not_finite(jax.device_get(stats)) == set()
+    assert int(state.iteration) == 2
 
 
 def test_mimickit_presets_are_mimickits() -> None:

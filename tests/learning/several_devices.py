@@ -29,7 +29,7 @@ from mimicjax.config.settings import (
     SamplingSettings,
     StdSettings,
 )
-from mimicjax.learn import acting, actor_critic, normalizers
+from mimicjax.learn import acting, actor_critic, normalizers, score
 from mimicjax.learn.algorithms import ALGORITHMS
 from mimicjax.learn.sockets import Spec
 from mimicjax.motion import sampling
@@ -278,6 +278,23 @@ def goes_on(folder: str) -> None:
     for count in (1, 2):
         picked = [{name: jnp.asarray(results[n][name]) for name in same} for n in (count, 8)]
         assert_same(*picked, f"{count} devices", atol=1e-3, rtol=1e-3)
+
+
+def trains(name: str, folder: str) -> None:
+    """Two iterations of a config on eight devices: parameters stay finite and equal on all of them."""
+    world = small(name, **({"learn.smp.hidden": [8], "learn.smp.prior": folder} if "smp" in name else {}))
+    world = world._replace(devices=tuple(jax.devices()))
+    if "smp" in name:
+        priors.write(
+            Path(folder), build.sizes(world).views[score.VIEW], world.settings.learn.smp, build.prior_facts(world)
+        )
+    training = build.training(world)
+    state, _ = training.chunk(training.place(training.first()), training.motion, jnp.int32(2))
+    assert int(state.iteration) == 2
+    for leaf in jax.tree.leaves(state.agent):
+        shards = [np.asarray(shard.data) for shard in leaf.addressable_shards]
+        assert len(shards) == 8 and all(np.isfinite(shard).all() for shard in shards)
+        assert all(np.array_equal(shard, shards[0]) for shard in shards)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mimicjax import config
+from mimicjax.config.settings import RunSettings
 from mimicjax.learn.algorithms import ALGORITHMS
 
 PROGRAMS = Path(__file__).with_name("several_devices.py")
@@ -46,3 +48,12 @@ def test_what_failed_where_is_the_same():
 
 def test_a_run_goes_on_with_other_devices(tmp_path):
     run("goes_on", str(tmp_path))
+
+
+# what drives a skill policy needs the run of one
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [name for name in config.available() if config.load(RunSettings, name).learn.algorithm != "HRL"]
+)
+def test_config_trains(name, tmp_path):
+    run("trains", name, str(tmp_path / "prior"))

@@ -99,6 +99,11 @@ def check_lcp(name: str = "smooth", run: Callable | None = None) -> None:
     np.testing.assert_allclose((high - low) / 2, LEASH, atol=0.1)
 
 
+def test_every_row_of_the_table_has_a_world():
+    """DeepMimic's are those of values and actions; test_smp_world.py has SMP's, tests/commands/test_skill.py drives HRL."""
+    assert {"DeepMimic", "SMP", "HRL", *ROWS.values()} == ALGORITHMS.keys()
+
+
 @pytest.mark.parametrize("check", [check_amp, check_ase, check_awr, check_lcp])
 def test_every_row_of_the_table_learns_its_answer(check):
     check()
