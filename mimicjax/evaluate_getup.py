@@ -25,7 +25,7 @@ def check(options: argparse.Namespace) -> None:
 
 def run(options: argparse.Namespace, film: Callable[[Restored, argparse.Namespace, Env], None]) -> int:
     """Evaluate as the command line says. film: films an episode of an env."""
-    from mimicjax import build
+    from mimicjax import build_world
     from mimicjax.evaluation import getup, output
     from mimicjax.evaluation.restored import describe, engine_for
 
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace, film: Callable[[Restored, argparse.Namespac
     names, count = [clip.name for clip in restored.world.clips], options.episodes
     engine = engine_for(restored, count)
     print(f"{options.run}, checkpoint {restored.step}: {count} falls on {engine.name}", flush=True)
-    env = build.env_on_the_ground(restored.world, options.seed)
+    env = build_world.env_on_the_ground(restored.world, options.seed)
     falls = getup.run(restored, env, engine, count, options.seed)
     data = getup.data(falls, names, describe(restored, options.seed))
     _show(data)

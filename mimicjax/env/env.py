@@ -37,10 +37,8 @@ class Env(NamedTuple):
     after: Callable[[Motion, EnvState], tuple[EnvState, Step, Start]]
     # the same without resets: (motion, state with the new physics) -> (state in which every episode goes on, step)
     advance: Callable[[Motion, EnvState], tuple[EnvState, Step]]
-    pushed: Callable[
-        [EnvState], Array
-    ]  # -> [B] float32, 1 where falls are at stake: in environments that may be pushed or
-    # whose episodes begin on the ground
+    # -> [B] float32, 1 where falls are at stake: in environments that may be pushed or whose episodes begin on the ground
+    pushed: Callable[[EnvState], Array]
     # (name in discriminator.VIEWS, motion, keys [n]) -> [n,size]: what reward models see of clips drawn as at a reset
     demonstrate: Callable[[str, Motion, Array], Array]
     actor: dict[str, tuple[Part, ...]]  # the observation blocks that the actor sees, in order, and what they hold

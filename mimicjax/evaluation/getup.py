@@ -41,7 +41,7 @@ class Falls(NamedTuple):
     dt: float  # s, a control step
 
 
-class Outcomes(NamedTuple):
+class GetupOutcomes(NamedTuple):
     """What came of each of E falls."""
 
     time: np.ndarray  # [E] s from the start until the robot was with the clip again, for HOLD; inf if it never was
@@ -51,7 +51,7 @@ class Outcomes(NamedTuple):
 def run(restored: Restored, env: Env, engine: Engine, count: int, seed: int) -> Falls:
     """Mode actions from `count` states on the ground, at random phases spread over the clips, for WATCHED seconds.
 
-    env: build.env_on_the_ground. engine: for `count` environments. Nothing ends an episode before its time.
+    env: build_world.env_on_the_ground. engine: for `count` environments. Nothing ends an episode before its time.
     """
     world = restored.world
     player, steps = Player(env, engine, restored.policy), round(WATCHED / env.dt)
@@ -86,7 +86,7 @@ def _seen(scope: Scope, fall: terminations.Failure, dt: float, motion: Motion, s
     return getup.body_distance(pose, reference), height, down
 
 
-def judge(falls: Falls) -> Outcomes:
+def judge(falls: Falls) -> GetupOutcomes:
     """Times and outcomes. The time is that of the first control step of the first HOLD s of being with the clip throughout."""
     with_clip = (falls.bodies <= BODIES) & (falls.height <= HEIGHT) & ~falls.fallen
     hold, steps = max(1, round(HOLD / falls.dt)), len(with_clip)
@@ -94,7 +94,9 @@ def judge(falls: Falls) -> Outcomes:
     first = np.where(held.any(axis=0), held.argmax(axis=0), steps)
     later = np.arange(steps)[:, None] >= first
     rejoined = first < steps
-    return Outcomes(np.where(rejoined, (first + 1) * falls.dt, np.inf), rejoined & ~(falls.fallen & later).any(axis=0))
+    return GetupOutcomes(
+        np.where(rejoined, (first + 1) * falls.dt, np.inf), rejoined & ~(falls.fallen & later).any(axis=0)
+    )
 
 
 def median(times: np.ndarray) -> Estimate:
@@ -109,7 +111,7 @@ def median(times: np.ndarray) -> Estimate:
     return Estimate(finite(np.median(ordered)), finite(ends[0]), finite(ends[1]), count)
 
 
-def figures(outcomes: Outcomes) -> dict[str, Estimate]:
+def figures(outcomes: GetupOutcomes) -> dict[str, Estimate]:
     """All figures of some falls."""
     return {
         "Rejoined_5s": metrics.share(outcomes.time <= WITHIN),
@@ -125,7 +127,7 @@ def data(falls: Falls, names: Sequence[str], facts: Mapping[str, Any]) -> dict[s
     groups = {"": np.ones(len(falls.clip), bool)} | {name: falls.clip == n for n, name in enumerate(names)}
     table = {
         name: {"episodes": int(which.sum())}
-        | {key: plain(value) for key, value in figures(Outcomes(*(rows[which] for rows in outcomes))).items()}
+        | {key: plain(value) for key, value in figures(GetupOutcomes(*(rows[which] for rows in outcomes))).items()}
         for name, which in groups.items()
     }
     return {
