@@ -28,7 +28,7 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--config", default="deepmimic_g1_push", help="that is changed (%(default)s)")
+    parser.add_argument("--config", default=str(HERE / "pushed.yaml"), help="that is changed (pushed.yaml)")
     parser.add_argument("--motion", default="walk", help="(%(default)s)")
     parser.add_argument(
         "--changes", type=Path, default=HERE / "unshakable.yaml", help="file of cases (unshakable.yaml)"

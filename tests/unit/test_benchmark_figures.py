@@ -67,5 +67,5 @@ def test_every_change_is_understood():
 
     cases = script("ablation").chosen(argparse.Namespace(changes=BENCHMARKS / "unshakable.yaml", cases=None))
     for name, case in cases.items():
-        settings, *_ = train.parse([f"--config={case.get('config', 'deepmimic_g1_push')}", *case["flags"]])
+        settings, *_ = train.parse([f"--config={case.get('config', BENCHMARKS / 'pushed.yaml')}", *case["flags"]])
         assert settings.robot == "g1", name
