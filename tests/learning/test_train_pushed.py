@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,7 @@ from mimicjax.run import checkpoint, rollout
 from mimicjax.run.rollout import Actors
 from mimicjax.types import RUNNING
 
+PUSHED = str(Path(__file__).parents[2] / "benchmarks" / "pushed.yaml")  # nothing is drawn at a start, as in tests
 SMALL = {
     "num_envs": 4, "engine.name": "native", "learn.steps_per_iter": 16, "learn.actor_hidden": [16],
     "learn.critic_hidden": [16], "keep.test_episodes": 2, "disturb.profiles.trunk.interval": [0.05, 0.3],
@@ -74,7 +76,7 @@ def test_tests_are_without_pushes(trained) -> None:
 
 def test_without_profiles_nothing_is_there() -> None:
     none = {"disturb.profiles": {"trunk": None, "arms": None}}
-    world = build.world(config.load(RunSettings, "deepmimic_g1_push", {"num_envs": 4, "engine.name": "native", **none}))
+    world = build.world(config.load(RunSettings, PUSHED, {"num_envs": 4, "engine.name": "native", **none}))
     keys = jax.random.split(jax.random.key(0), 4)
     state = jax.eval_shape(world.env.place, world.motion, keys, jnp.zeros(4, jnp.int32), jnp.zeros(4))[0]
     assert state.push == ()
