@@ -46,3 +46,9 @@ def moments(x: jax.Array, weight: jax.Array, axis: str | None) -> tuple[jax.Arra
     count = total(jnp.sum(weight), axis)
     mean = total(jnp.sum(weight * x), axis) / jnp.maximum(count, 1.0)
     return count, mean, total(jnp.sum(weight * (x - mean) ** 2), axis)
+
+
+def mean_and_deviation(x: jax.Array, weight: jax.Array, axis: str | None) -> tuple[jax.Array, jax.Array]:
+    """(mean, unbiased standard deviation), [] each, of the elements of x that `weight` counts, all devices."""
+    count, mean, squares = moments(x, weight, axis)
+    return mean, jnp.sqrt(squares / jnp.maximum(count - 1.0, 1.0))

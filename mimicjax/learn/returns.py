@@ -43,8 +43,7 @@ def normalize_advantages(
     samples with much at stake do not silence the others.
     """
     weight = sampled.astype(jnp.float32)
-    count, mean, squares = parallel.moments(advantage, weight, axis)
-    deviation = jnp.sqrt(squares / jnp.maximum(count - 1.0, 1.0))
+    mean, deviation = parallel.mean_and_deviation(advantage, weight, axis)
     spread = jnp.maximum(deviation, 1e-5)
     if own > 0.0:
         square = weight * (advantage - mean) ** 2

@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec
 from mimicjax import statistics
 from mimicjax.config.settings import LearnSettings, SmpSettings
 from mimicjax.errors import UserError
-from mimicjax.learn import diffusion, networks, normalizers, prior_files
+from mimicjax.learn import diffusion, networks, normalizers, parallel, prior_files
 from mimicjax.learn.diffusion import Prior
 from mimicjax.learn.normalizers import Magnitude
 from mimicjax.learn.sockets import RewardModel, RewardModelMaker
@@ -98,7 +98,10 @@ def _make(settings: LearnSettings, size: int, envs: int, devices: int) -> Reward
         counts = rollout.valid.reshape(-1).astype(jnp.float32)
         early = active & (state.norm.count < smp.normalizer_samples)
         norm = normalizers.update_magnitude(state.norm, gaps, early, axis, counts)
-        stats: Statistics = {"Sds_Loss_Mean": statistics.mean(jnp.mean(gaps, axis=-1), counts)}
+        mean, deviation = parallel.mean_and_deviation(jnp.mean(gaps, axis=-1), counts, axis)
+        stats: Statistics = {
+            "Sds_Loss_Mean": statistics.once(mean, axis), "Sds_Loss_Std": statistics.once(deviation, axis)
+        }  # fmt: skip
         return state._replace(norm=norm, key=jax.random.key_data(key)), stats
 
     def specs(axis: str) -> Any:

@@ -136,8 +136,7 @@ def _score(parts: Parts, states: tuple, rollout: Rollout) -> tuple[Array, Statis
         chex.assert_equal_shape([reward, rollout.reward])
         reward = jnp.where(rollout.valid, reward, 0.0)
         total = total + model.weight * reward
-        count, mean, squares = parallel.moments(reward, rollout.sampled.astype(jnp.float32), parts.axis)
-        deviation = jnp.sqrt(squares / jnp.maximum(count - 1.0, 1.0))
+        mean, deviation = parallel.mean_and_deviation(reward, rollout.sampled.astype(jnp.float32), parts.axis)
         stats |= {
             f"{model.name}_Reward_Mean": statistics.once(mean, parts.axis),
             f"{model.name}_Reward_Std": statistics.once(deviation, parts.axis),

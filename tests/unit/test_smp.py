@@ -96,7 +96,9 @@ def test_the_reward_of_a_prior_that_sees_always_the_same(tmp_path):
         jax.random.key(2), state, rollout(windows, valid), lambda key: flat, jnp.asarray(True), None
     )
     np.testing.assert_allclose(after.norm.mean, gaps[8:].mean(axis=0), rtol=1e-5)
-    assert statistics.value(stats["Sds_Loss_Mean"]) == pytest.approx(gaps[8:].mean(), rel=1e-5)
+    shown = statistics.values(stats)
+    assert shown["Sds_Loss_Mean"] == pytest.approx(gaps[8:].mean(), rel=1e-5)
+    assert shown["Sds_Loss_Std"] == pytest.approx(gaps[8:].mean(axis=-1).std(ddof=1), rel=1e-4)
     assert all(np.array_equal(a, b) for a, b in zip(arrays(after.prior), arrays(state.prior), strict=True))
     again = model.reward(after, rollout(windows, valid)).reshape(-1)
     fresh = np.asarray(score.errors(settings, state.prior, jax.random.wrap_key_data(after.key), flat))
