@@ -30,14 +30,15 @@ class Parser(argparse.ArgumentParser):
 
 def main(name: str, function: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:
     """Run a command and give its exit code: 0 done, 2 the user can mend it (one line on stderr), 130 interrupted."""
+    label = f"mimicjax.{name}" if name else "mimicjax"
     try:
         use_compilation_cache()
         return function(sys.argv[1:] if argv is None else argv) or 0
     except UserError as error:
-        print(f"mimicjax.{name}: error: {error}", file=sys.stderr)
+        print(f"{label}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"mimicjax.{name}: interrupted", file=sys.stderr)
+        print(f"{label}: interrupted", file=sys.stderr)
         return 130
 
 

@@ -1,4 +1,4 @@
-"""python -m mimicjax.motion: make, check and look at motion files. Parses, calls, prints; nothing else."""
+"""python -m mimicjax.motion: make, check and look at motion files."""
 
 from __future__ import annotations
 
