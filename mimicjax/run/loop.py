@@ -18,7 +18,7 @@ from mimicjax.config.settings import RunSettings
 from mimicjax.env import rewards
 from mimicjax.errors import UserError
 from mimicjax.motion import sampling_table
-from mimicjax.run import checkpoint
+from mimicjax.run import checkpoint, guard
 from mimicjax.run.display import Display, Extent
 from mimicjax.run.interrupt import Interrupt
 from mimicjax.run.log import Logger
@@ -164,6 +164,7 @@ class _Session:
     counted: int = 0  # iterations in sums
     seconds: float = 0.0  # of training (not testing or saving) in sums
     per_iteration: float = math.inf  # s, of the last chunk
+    setbacks: int = 0  # times that it went back since the last output
 
     def __post_init__(self) -> None:
         settings = self.training.settings
@@ -196,6 +197,8 @@ class _Session:
         n, begin = self._next(), time.monotonic()
         self.state, stats = self.training.chunk(self.state, self.training.motion, jnp.int32(n))
         stats = jax.device_get(stats)
+        if names := guard.unsound(self.state):
+            return self._go_back(self.done + n, names)
         seconds = time.monotonic() - begin
         if self.per_iteration < math.inf or n > 1:
             self.seconds += seconds
@@ -206,6 +209,24 @@ class _Session:
             self.output()
         else:
             self._show(statistics.values(stats), logged=False)
+
+    def _go_back(self, at: int, names: list[str]) -> None:
+        """To the last checkpoint, or the beginning, with other random keys. Raises UserError where that did not help."""
+        what = f"noticed at iteration {at}: {', '.join(names[:3])}{' and others' if len(names) > 3 else ''} not finite"
+        self.setbacks += 1
+        if self.setbacks > guard.TRIES:
+            raise UserError(
+                f"{self.out}: {what}, after it went back to iteration {self.saved} {guard.TRIES} times; what is saved there is "
+                "sound: try gentler settings, such as lower learning rates, in another run"
+            )
+        folder = self.out / "checkpoints"
+        saved = checkpoint.latest(folder) is not None
+        state = restore(self.training, folder)[0] if saved else self.training.place(self.training.first())
+        self.state, self.done = guard.other_way(state, self.setbacks), int(state.iteration)
+        self.sums, self.counted, self.seconds = {}, 0, 0.0
+        self.display.message(
+            f"warning: {what}: back to iteration {self.done}, with other random keys ({self.setbacks} of {guard.TRIES})"
+        )
 
     def _show(self, row: dict[str, Any], logged: bool) -> None:
         self.display.update(self.done * self.per, self.clock.hours() * 60, self.done, row, logged)
@@ -227,7 +248,7 @@ class _Session:
             {**self.training.facts, "samples": self.done * self.per, "iteration": self.done, "hours": self.clock.hours()},
             keep=settings.keep.keep_checkpoints,
         )  # fmt: skip
-        self.saved = self.done
+        self.saved, self.setbacks = self.done, 0
         self.sums, self.counted, self.seconds = {}, 0, 0.0
         self._show(row, logged=True)
         for line in self.watch.look(row):
