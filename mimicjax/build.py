@@ -176,10 +176,12 @@ def facts(of: World) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def restore(folder: Path, *, engine: str | None = None, motion: str | None = None, step: int | None = None) -> Restored:
+def restore(
+    folder: Path, *, engine: str | None = None, motion: str | None = None, step: int | str | None = None
+) -> Restored:
     """The agent of a run folder and the world it was trained in, for evaluation, films and export.
 
-    engine, motion: instead of the run's. step: of the checkpoint, None for the latest. Raises UserError for whatever is
+    engine, motion: instead of the run's. step: of the checkpoint, None for the latest, "best". Raises UserError for whatever is
     missing, damaged or does not fit.
     """
     trained = settings_of(folder)

@@ -49,10 +49,10 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else WIDE)
 
 
-def restore(folder: Path, engine: str | None, motion: str | None, checkpoint: int | None) -> Restored:
+def restore(folder: Path, engine: str | None, motion: str | None, checkpoint: int | str | None) -> Restored:
     """A run folder, loaded to be used; prints in what it differs from the run as trained.
 
-    engine, motion: instead of the run's. checkpoint: its iteration, None for the latest. Raises UserError.
+    engine, motion: instead of the run's. checkpoint: its iteration, "best", or None for the latest. Raises UserError.
     """
     from mimicjax import build
     from mimicjax.evaluation.restored import settings_of

@@ -25,6 +25,10 @@ def _whole(text: str) -> int:
         raise argparse.ArgumentTypeError(f"given {text!r}, allowed is a whole number") from None
 
 
+def _checkpoint(text: str) -> int | str:
+    return text if text == "best" else _whole(text)
+
+
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The command line. Raises UserError."""
     parser = commands.Parser(
@@ -39,7 +43,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
                         help="episodes from random phases, spread evenly over the clips (%(default)s); "
                         "each clip's start comes on top")  # fmt: skip
     parser.add_argument("--motion", metavar="NAME|FILE", help="clip or set to imitate instead of the run's")
-    parser.add_argument("--checkpoint", type=_whole, metavar="STEP", help="iteration of the checkpoint (the latest)")
+    parser.add_argument("--checkpoint", type=_checkpoint, metavar="STEP",
+                        help="its iteration, or best: by length of test episodes, then error (the latest)")  # fmt: skip
     parser.add_argument("--seed", type=_whole, default=0, help="seed of the phases (%(default)s)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (evaluation/ in the run folder)")
     parser.add_argument("--video", type=Path, metavar="FILE.mp4|png",

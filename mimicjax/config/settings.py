@@ -50,7 +50,7 @@ class KeepSettings:
 
     test_episodes: int = key(64, "episodes of a test, mode actions from random phases", low=1)
     iters_per_output: int = key(50, "iterations from one test, log row and checkpoint to the next", low=1)
-    keep_checkpoints: int = key(3, "latest checkpoints kept", low=1)
+    keep_checkpoints: int = key(3, "latest checkpoints kept, beside the best", low=1)
     curves: bool = key(True, "draw curves.png at every log row")
 
 

@@ -34,7 +34,8 @@ def save(
     """Write a checkpoint and delete old ones; returns its folder once it is complete on disk.
 
     state: any pytree of arrays, random keys and numbers. facts: JSON data; `robot`, `robot_hash` and `config` are
-    compared by restore. keep: latest checkpoints kept. keep_every: also keep steps that are multiples of it (0: none).
+    compared by restore; `score`, a list of numbers, says how good it is. keep: latest checkpoints kept, beside the one with
+    the largest score. keep_every: also keep steps that are multiples of it (0: none).
     Checkpoints of later steps are deleted: a run that goes on from an earlier step has left that future.
     Raises UserError if it cannot be written (disk full, not allowed); older checkpoints are then untouched.
     """
@@ -64,13 +65,14 @@ def save(
 
 
 def restore(
-    folder: str | Path, template: Any, facts: Mapping[str, Any] | None = None, step: int | None = None, *,
+    folder: str | Path, template: Any, facts: Mapping[str, Any] | None = None, step: int | str | None = None, *,
     part: bool = False,
 ) -> tuple[Any, dict[str, Any]]:  # fmt: skip
     """(state, its facts) of a checkpoint, bit for bit, on the devices and in the shardings of `template`.
 
     template: a pytree like the one saved (arrays or ShapeDtypeStructs; values are not read). facts: what this run would
-    save; another robot is refused, and other configs are named if the state does not fit. step: None takes the latest.
+    save; another robot is refused, and other configs are named if the state does not fit. step: None takes the latest, "best"
+    the one with the largest score.
     part: the template is a part of what was saved; the rest is not read.
     Raises UserError: no checkpoint, another format, another robot, other leaves or shapes, damaged files.
     """
@@ -95,7 +97,7 @@ def restore(
     return jax.tree.unflatten(jax.tree.structure(template), restored), saved
 
 
-def read_facts(folder: str | Path, step: int | None = None) -> dict[str, Any]:
+def read_facts(folder: str | Path, step: int | str | None = None) -> dict[str, Any]:
     """The facts of a checkpoint alone (to build the template from its config); UserError as restore."""
     path = files.find(Path(folder), step)
     saved = _read_facts(path)
@@ -104,7 +106,7 @@ def read_facts(folder: str | Path, step: int | None = None) -> dict[str, Any]:
     return saved
 
 
-def shapes(folder: str | Path, step: int | None = None) -> dict[str, list[int]]:
+def shapes(folder: str | Path, step: int | str | None = None) -> dict[str, list[int]]:
     """Shape of every leaf of a checkpoint, by its name such as 'agent.norm.actor.mean'; UserError as restore."""
     path = files.find(Path(folder), step)
     saved = _read_facts(path)

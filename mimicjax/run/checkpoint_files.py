@@ -5,6 +5,7 @@ A complete checkpoint is named by its step, `0000000120`; one that is being writ
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from mimicjax.errors import UserError
 
 NAME = re.compile(r"(\d{10,})(?:\.(\d+))?")  # step, and a count if the step was saved again
 HIDDEN = ".unfinished-"
+BEST = "best"  # stands for the step of the best checkpoint
 
 
 def finished(folder: Path) -> dict[int, Path]:
@@ -27,18 +29,31 @@ def finished(folder: Path) -> dict[int, Path]:
     return {int(m[1]): folder / m[0] for m in ordered}
 
 
-def find(folder: Path, step: int | None) -> Path:
-    """The checkpoint of a step, or the latest. Raises UserError if there is none."""
+def best(checkpoints: dict[int, Path]) -> int | None:
+    """The step with the largest `score` in its facts, the latest of equals; None if none has one that can be read."""
+    scores = {}
+    for step, path in checkpoints.items():
+        try:
+            scores[step] = [float(number) for number in json.loads((path / "facts.json").read_bytes())["score"]]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue  # damaged, or saved without
+    return max(scores, key=lambda step: (scores[step], step), default=None)
+
+
+def find(folder: Path, step: int | str | None) -> Path:
+    """The checkpoint of a step, BEST or (None) the latest. Raises UserError if there is none."""
     checkpoints = finished(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; there are no checkpoints to restore")
     if not checkpoints:
         raise UserError(f"{folder}: no finished checkpoint in it")
+    if step == BEST:
+        step = best(checkpoints)  # the latest if nothing says how good they are
     if step is not None and step not in checkpoints:
         raise UserError(
             f"{folder}: no checkpoint of step {step}; there are: {', '.join(map(str, sorted(checkpoints)))}"
         )
-    return checkpoints[max(checkpoints) if step is None else step]
+    return checkpoints[max(checkpoints) if step is None else int(step)]
 
 
 def damaged(path: Path, what: str) -> UserError:
@@ -57,11 +72,13 @@ def free_name(folder: Path, step: int) -> Path:
 
 
 def prune(folder: Path, last: int, keep: int, keep_every: int) -> None:
-    """Delete checkpoints of steps after `last`, and all before it but the `keep` latest and multiples of `keep_every`."""
+    """Delete checkpoints after `last`, and all before it but the `keep` latest, the best, and multiples of `keep_every`."""
     tidy(folder)  # the same step saved before
     checkpoints = finished(folder)
     later = [step for step in checkpoints if step > last]
-    older = sorted(set(checkpoints) - set(later))[: -max(keep, 1)]
+    there = {step: path for step, path in checkpoints.items() if step <= last}
+    older = sorted(set(there) - {best(there)})
+    older = [step for step in older if step not in sorted(there)[-max(keep, 1) :]]
     for step in later + [step for step in older if not keep_every or step % keep_every]:
         remove(checkpoints[step])
 

@@ -148,6 +148,12 @@ def _budget(settings: RunSettings) -> str:
     return ", ".join(f"--{name} {getattr(settings, name):g}" for name in names if getattr(settings, name))
 
 
+def _score(row: dict[str, Any]) -> list[float]:
+    """How good a policy is: by the length of its test episodes, then by its tracking error."""
+    length, error = row["Test_Episode_Length"], row.get("Body_Pos_Err", math.nan)
+    return [length, -error if math.isfinite(error) else -1e9]
+
+
 @dataclasses.dataclass
 class _Session:
     """One process's part of a run: the state and what was counted since the last log row."""
@@ -243,9 +249,14 @@ class _Session:
             row |= sampling_table.columns(table)
             self.log.write_beside(CLIPS, sampling_table.csv_of(table))
         self.log.write(row)
+        facts = {
+            "samples": self.done * self.per,
+            "iteration": self.done,
+            "hours": self.clock.hours(),
+            "score": _score(row),
+        }
         checkpoint.save(
-            self.out / "checkpoints", self.done, self.state,
-            {**self.training.facts, "samples": self.done * self.per, "iteration": self.done, "hours": self.clock.hours()},
+            self.out / "checkpoints", self.done, self.state, {**self.training.facts, **facts},
             keep=settings.keep.keep_checkpoints,
         )  # fmt: skip
         self.saved, self.setbacks = self.done, 0

@@ -110,6 +110,30 @@ def test_keeps_the_latest_and_every_kth(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_keeps_the_best_and_finds_it(tmp_path):
+    """By its score, the first number first; of equals the latest; without scores it is the latest."""
+    scores = {
+        0: None,
+        10: [300, -0.02],
+        20: [250, -0.01],
+        30: [300, -0.01],
+        40: [300, -0.03],
+        50: [300, -0.01],
+        60: [10, 0],
+    }
+    for step, score in scores.items():
+        checkpoint.save(tmp_path, step, jnp.float32(step), {"score": score} if score else {}, keep=1)
+        best = max((s for s in scores if scores[s] and s <= step), key=lambda s: (scores[s], s), default=step)
+        assert checkpoint.restore(tmp_path, jnp.float32(0), step="best")[0] == best
+        assert checkpoint.steps(tmp_path) == sorted({best, step})
+    (tmp_path / f"{50:010d}" / "facts.json").write_text("no facts")
+    assert checkpoint.restore(tmp_path, jnp.float32(0), step="best")[0] == 60
+    checkpoint.save(
+        tmp_path, 20, jnp.float32(20), {}, keep=1
+    )  # gone on from an earlier step: what came later is no more
+    assert checkpoint.steps(tmp_path) == [20]
+
+
 @pytest.mark.parametrize("at", ["os.rename", "shutil.rmtree", "mimicjax.run.checkpoint_files.write_arrays", "os.fsync"])
 @pytest.mark.parametrize("count", [1, 2])
 def test_stopped_at_any_stage_what_is_listed_can_be_restored(tmp_path, monkeypatch, at, count):
