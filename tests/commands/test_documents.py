@@ -21,6 +21,7 @@ import pytest
 import yaml
 from documents import Snippet, anchors, commands, links, snippets
 
+from mimicjax import __main__ as listing
 from mimicjax import build, config, evaluate, paths, train, train_prior
 from mimicjax.benchmark import __main__ as benchmark
 from mimicjax.config.settings import RunSettings
@@ -157,6 +158,8 @@ def understand(module: str, argv: list[str]) -> None:
         assert not options.compare or settings_of(options.compare)
     elif module == "mimicjax.benchmark":
         assert benchmark.settings_of(benchmark.parse(argv))[0]
+    elif module == "mimicjax":
+        assert listing.run(argv) == 0
     else:
         run_in_full(module, argv)
 

@@ -25,7 +25,7 @@ from mimicjax.errors import UserError, nearest
         ("--config mimikit/add_g1", "mimickit/add_g1, add_g1"),
         ("--config configs/add_g1", "add_g1, "),
         ("--config add_g1.yaml", "add_g1, "),
-        ("--config push", "add_g1_push, deepmimic_g1_push"),
+        ("--config push", "add_g1_push, amp_g1_push, ase_g1_push"),
     ],
 )
 def test_what_is_near_comes_first(argv, meant):

@@ -16,7 +16,6 @@ from conftest import DT, STILL, arrays
 from mimicjax.config.settings import EngineSettings, EnvSettings, ObservationSettings
 from mimicjax.engine import scene
 from mimicjax.env import env as environment
-from mimicjax.env import rewards
 from mimicjax.env.task import Task
 from mimicjax.env.view import Part, Scope, Term, View
 from mimicjax.motion import library
@@ -156,4 +155,4 @@ def test_its_reward_is_added_under_its_name(ran):
     weights = {name: term.weight for name, term in SETTINGS.rewards.items()}
     tracking = sum(weights[name] * value for name, value in step.terms.items() if name != "task")
     np.testing.assert_allclose(step.reward, tracking + step.terms["task"], rtol=1e-6)
-    assert set(step.terms) == {*rewards.ERRORS, "task"} - {"root_pos"}
+    assert set(step.terms) == {*SETTINGS.rewards, "task"}
