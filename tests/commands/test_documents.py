@@ -158,8 +158,6 @@ def understand(module: str, argv: list[str]) -> None:
         assert not options.compare or settings_of(options.compare)
     elif module == "mimicjax.benchmark":
         assert benchmark.settings_of(benchmark.parse(argv))[0]
-    elif module == "mimicjax":
-        assert listing.run(argv) == 0
     else:
         run_in_full(module, argv)
 
@@ -193,6 +191,8 @@ def run_in_full(module: str, argv: list[str]) -> None:
         for file in [argv[argv.index("--out") + 1]] if "--out" in argv else []:
             Path(file).unlink(missing_ok=True)
         assert (motion if module == "mimicjax.motion" else robot).main(argv) == 0
+    elif module == "mimicjax":
+        assert listing.run(argv) == 0
     elif module == "mimicjax.train":
         shutil.rmtree("tried", ignore_errors=True)
         out = ["--max_iterations", "2"] if "--resume" in argv else [*SMALL, "--out", "tried"]
