@@ -75,11 +75,13 @@ def prune(folder: Path, last: int, keep: int, keep_every: int) -> None:
     """Delete checkpoints after `last`, and all before it but the `keep` latest, the best, and multiples of `keep_every`."""
     tidy(folder)  # the same step saved before
     checkpoints = finished(folder)
-    later = [step for step in checkpoints if step > last]
     there = {step: path for step, path in checkpoints.items() if step <= last}
-    older = sorted(set(there) - {best(there)})
-    older = [step for step in older if step not in sorted(there)[-max(keep, 1) :]]
-    for step in later + [step for step in older if not keep_every or step % keep_every]:
+    kept = {
+        best(there),
+        *sorted(there)[-max(keep, 1) :],
+        *(step for step in there if keep_every and step % keep_every == 0),
+    }
+    for step in checkpoints.keys() - kept:
         remove(checkpoints[step])
 
 
