@@ -21,11 +21,12 @@ from mimicjax.errors import UserError
 from mimicjax.evaluation import skill
 from mimicjax.learn import algorithms
 from mimicjax.motion import library, reference
+from mimicjax.motion.coordinates import touching
 from mimicjax.motion.datasets import load_motions
 from mimicjax.robot import gains
 from mimicjax.robot.load import load as load_robot
 from mimicjax.run import checks
-from mimicjax.types import Clip
+from mimicjax.types import Clip, Robot
 from mimicjax.world import World
 
 UNSEEN = 0x756E7365  # seeds of the states that getting up is evaluated from differ from those of training by it
@@ -62,7 +63,11 @@ def world(settings: RunSettings, furnish: Sequence[Furnish] = (), clips: tuple[C
     task = tasks.of(robot, settings.env, dt)
     furnish = [*furnish, *([task.furnish] if task and task.furnish else [])]
     there = scene.build(robot, settings.engine, push_profiles.wrench_bodies(robot, _profiles(settings)), furnish)
-    scope = Scope(robot, settings.env, there.layout, dt)
+    near = _touching(settings, robot, there, clips)
+    if near.any():
+        names = ", ".join(np.asarray(robot.body_names)[near])
+        notes.append(f"the clips bring {names} near the ground: there they may touch it")
+    scope = Scope(robot, settings.env, there.layout, dt, near)
     env, test_env = _environments(settings, there, scope, task)
     return World(
         settings=settings,
@@ -77,6 +82,14 @@ def world(settings: RunSettings, furnish: Sequence[Furnish] = (), clips: tuple[C
         devices=cores,
         notes=tuple(notes),
     )
+
+
+def _touching(settings: RunSettings, robot: Robot, there: Scene, clips: Sequence[Clip]) -> np.ndarray:
+    """Scope.touching: none where no fall ends an episode, or where clips excuse none."""
+    fall = settings.env.terminations.get("fall")
+    if fall is None or fall.reference < 0.0 or not settings.env.early_termination or not len(robot.contact_bodies):
+        return np.zeros(0, bool)
+    return touching(robot, clips, fall.reference, there.layout.ground)
 
 
 def _environments(settings: RunSettings, there: Scene, scope: Scope, task: Task | None) -> tuple[Env, Env]:

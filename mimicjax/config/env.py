@@ -74,6 +74,9 @@ class TerminationSettings:
     limit: float = key(
         0.0, "fall: height m of a body that may not touch the ground; pose: distance m of a body from the reference"
     )
+    reference: float = key(
+        0.15, "fall: a body may touch the ground while the clip's is at most so many m above it; -1: never", low=-1.0
+    )
 
 
 def _terminations() -> dict[str, TerminationSettings]:

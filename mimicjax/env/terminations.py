@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import rotation
+from mimicjax.config.env import TerminationSettings
 from mimicjax.env.view import Scope, View, tracks_root
 from mimicjax.errors import pick
 from mimicjax.robot.kinematics import ground_clearance
@@ -30,15 +31,22 @@ class Termination(NamedTuple):
 
 
 def fall(scope: Scope, limit: float = 0.0) -> Failure:
-    """A body that may not touch the ground is at most `limit` m above it. Off without contact bodies, as in MimicKit."""
-    robot = scope.robot
+    """A body that may not touch the ground is at most `limit` m above it. Off without contact bodies, as in MimicKit.
+
+    What the clip itself has near the ground may touch it meanwhile, as the hands of a cartwheel.
+    """
+    robot, ground = scope.robot, scope.layout.ground
     may = np.isin(np.arange(robot.num_bodies), robot.contact_bodies)
     if not len(robot.contact_bodies):
         return lambda view: jnp.asarray(False)
+    near = scope.settings.terminations.get("fall", TerminationSettings()).reference
+    some = scope.touching.any()  # else the clip's clearance is not computed: it costs as much as the robot's
 
     def failed(view: View) -> jax.Array:
-        clearance = ground_clearance(robot, view.pose, scope.layout.ground)
-        return jnp.any(jnp.where(may, jnp.inf, clearance) <= limit)
+        fell = ~may & (ground_clearance(robot, view.pose, ground) <= limit)
+        if some:
+            fell &= ~(ground_clearance(robot, view.reference, ground) <= near)
+        return jnp.any(fell)
 
     return failed
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 
 from mimicjax.config.settings import EnvSettings
 from mimicjax.types import Array, Layout, Pose, Reflection, Robot
@@ -56,6 +57,9 @@ class Scope(NamedTuple):
     settings: EnvSettings
     layout: Layout
     dt: float  # s, a control step
+    touching: np.ndarray = np.zeros(
+        0, bool
+    )  # [N] bodies that a clip brings near the ground, and no contact bodies; or none
 
 
 class Part(NamedTuple):

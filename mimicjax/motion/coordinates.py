@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import jax.numpy as jnp
 import mujoco
 import numpy as np
 
 from mimicjax.motion._numpy_rotation import exp_to_quat
 from mimicjax.robot import mjcf
-from mimicjax.types import BALL, FIXED, Clip, Robot
+from mimicjax.robot.kinematics import plane
+from mimicjax.types import BALL, FIXED, Clip, Ground, Robot
+
+RATE = 30.0  # frames per second at which clips are searched for contacts: enough for any that lasts
 
 
 def qpos_of(robot: Robot, clip: Clip) -> np.ndarray:
@@ -50,3 +56,15 @@ def ground_points(robot: Robot, qpos: np.ndarray) -> np.ndarray:
         result[frame] = data.xpos[ids] + np.einsum("pij,pj->pi", data.xmat[ids].reshape(-1, 3, 3), robot.ground_points)
     result[..., 2] -= robot.ground_radius
     return result
+
+
+def touching(robot: Robot, clips: Sequence[Clip], height: float, ground: Ground = plane) -> np.ndarray:
+    """The bodies [N] bool that may not touch the ground, and that some clip has at most `height` m above it."""
+    near = np.zeros(robot.num_bodies, bool)
+    for clip in clips:
+        every = max(1, round(clip.fps / RATE))
+        points = ground_points(robot, qpos_of(robot, clip)[::every])
+        lowest = (points[..., 2] - np.asarray(ground(jnp.asarray(points[..., :2])))).min(axis=0, initial=np.inf)
+        near[robot.ground_body[lowest <= height]] = True
+    near[robot.contact_bodies] = False
+    return near

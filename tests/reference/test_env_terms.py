@@ -16,8 +16,9 @@ from conftest import scope_g1
 from mimicjax.config.settings import EnvSettings, ObservationSettings, TerminationSettings
 from mimicjax.env import discriminator, observations, rewards, terminations
 from mimicjax.env.view import Scope, View
-from mimicjax.motion import library
+from mimicjax.motion import coordinates, library
 from mimicjax.robot.kinematics import ground_clearance
+from mimicjax.types import CLAMP, Clip
 
 GLOBAL = ObservationSettings()
 LOCAL = ObservationSettings(frame="heading")
@@ -208,3 +209,33 @@ def test_falls(body, depth, falls, clearance, g1, reference):
     view = View.of(pose, pose)
     assert bool(jax.jit(terminations.make(scope))(view)) == falls
     assert terminations.reason(scope, view) == ("fell" if falls else "failed")
+
+
+@pytest.mark.parametrize(("height", "near", "touching", "falls"), [
+    (0.149, 0.15, True, False), (0.151, 0.15, True, True), (0.0, -1.0, True, True), (0.0, 0.15, False, True),
+])  # fmt: skip
+def test_what_the_clip_has_near_the_ground_may_touch_it(height, near, touching, falls, clearance, g1, reference):
+    """The torso a millimetre in the ground, and at a height above it in the clip."""
+    torso = g1.body_names.index("torso_link")
+    may = [body for body in range(g1.num_bodies) if body != torso]
+
+    def at(above: float):
+        down = jnp.asarray([0.0, 0.0, above - clearance[torso]])
+        return reference._replace(root_pos=reference.root_pos + down, body_pos=reference.body_pos + down)
+
+    scope = scope_of(GLOBAL, terminations={"fall": TerminationSettings(reference=near)})
+    robot = dataclasses.replace(g1, contact_bodies=np.asarray(may))
+    scope = scope._replace(robot=robot, touching=np.arange(g1.num_bodies) == (torso if touching else -1))
+    assert bool(jax.jit(terminations.make(scope))(View.of(at(-0.001), at(height)))) == falls
+
+
+def test_bodies_that_clips_bring_near_the_ground(g1, reference, clearance):
+    """Two frames of one pose: near is what its clearance says, but for the feet."""
+    root_pos, root_quat, dof_pos = (
+        np.tile(x, (2, 1)) for x in (reference.root_pos, reference.root_quat, reference.dof_pos)
+    )
+    clip = Clip("still", "g1", g1.dof_names, 30.0, CLAMP, root_pos, root_quat, dof_pos)
+    want = clearance <= 0.3
+    want[g1.contact_bodies] = False
+    assert 0 < want.sum() < g1.num_bodies - len(g1.contact_bodies)
+    np.testing.assert_array_equal(coordinates.touching(g1, (clip,), 0.3), want)
