@@ -7,7 +7,7 @@ import copy
 import importlib.util
 import io
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ from mimicjax.errors import UserError
 from mimicjax.types import Array, Engine, Physics
 
 Implementation = Literal["jax", "warp"]
+SMALL = 4096  # numbers: an array of more that all are equal is not kept as one
 
 
 def make(
@@ -87,8 +88,9 @@ def _put(
         size = num_envs if implementation == "warp" else 0
         if size not in blanks:
             with jax.ensure_compile_time_eval():  # arrays, also when asked while another function is traced
-                blanks[size] = mjx.make_data(model, impl=implementation, **_room(settings, implementation, num_envs))
-        return blanks[size]
+                room = _room(settings, implementation, num_envs)
+                blanks[size] = jax.tree.map(_thin, mjx.make_data(model, impl=implementation, **room))
+        return jax.tree.map(lambda x: x.whole() if isinstance(x, _Uniform) else x, blanks[size], is_leaf=_is_uniform)
 
     try:
         device_model = mjx.put_model(model, impl=implementation)
@@ -98,6 +100,27 @@ def _put(
     if implementation == "warp":
         device_model = _quieter(device_model)
     return device_model, template
+
+
+class _Uniform(NamedTuple):
+    """An array of one value. As an array it would be a constant of the program: Warp's contacts, of 4,096 environments 31 MB."""
+
+    shape: tuple[int, ...]
+    value: np.ndarray
+
+    def whole(self) -> jax.Array:
+        """As an array, which a compiled program fills for itself."""
+        return jnp.full(self.shape, self.value)
+
+
+def _is_uniform(x: Any) -> bool:
+    return isinstance(x, _Uniform)
+
+
+def _thin(leaf: jax.Array) -> Any:
+    values = np.asarray(leaf)
+    same = values.size > SMALL and (values == values.flat[0]).all()
+    return _Uniform(values.shape, values.flat[0]) if same else leaf
 
 
 def _leaves(model: mjx.Model, variants: Variants) -> dict[str, Array]:
