@@ -218,7 +218,7 @@ class Engine(NamedTuple):
     Sizes nq, nv and W are the layout's. An environment that the engine gives up on stands in `Layout.start_qpos`.
     """
 
-    name: str  # "native", "mjx-jax" or "mjx-warp"
+    name: str  # "native", "mjx-jax", "mjx-warp" or "isaacgym"
     init: Callable[[Array, Array], Physics]  # (qpos [B,nq], qvel [B,nv])
     step: Callable[
         [Physics, Array, Array, Array], Physics

@@ -12,8 +12,8 @@ from mimicjax.config.key import key
 class EngineSettings:
     """Physics: which engine, how finely it steps, how hard its solver tries."""
 
-    name: Literal["auto", "native", "mjx-jax", "mjx-warp"] = key(
-        "auto", "engine; auto takes the fastest one for this machine"
+    name: Literal["auto", "native", "mjx-jax", "mjx-warp", "isaacgym"] = key(
+        "auto", "engine; auto takes the fastest one for this machine (never isaacgym, which is there to compare with)"
     )
     control_freq: int = key(30, "control steps per second", low=1)
     sim_freq: int = key(120, "physics steps per second, a multiple of control_freq", low=1)

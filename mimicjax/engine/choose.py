@@ -11,6 +11,7 @@ from mimicjax.errors import UserError, unknown
 from mimicjax.types import Engine
 
 NAMES = ("native", "mjx-jax", "mjx-warp")
+COMPARED = "isaacgym"  # kept to compare with; nothing chooses it by itself
 
 
 def make(
@@ -26,6 +27,10 @@ def make(
     variants = randomisation.tabulate(scene, randomize, seed) if randomize else {}
     if name == "native":
         return native.make(scene, num_envs, settings, variants)
+    if name == COMPARED:
+        from mimicjax.engine import isaacgym
+
+        return isaacgym.make(scene, num_envs, settings, variants)
     from mimicjax.engine import mjx  # only here: it takes a second, and talks of a missing Warp
 
     return mjx.make(scene, num_envs, settings, "warp" if name == "mjx-warp" else "jax", variants)
@@ -65,18 +70,18 @@ def _fastest(accelerator: str) -> tuple[str, str]:
 
 
 def _check(name: str, settings: EngineSettings) -> None:
-    if name not in NAMES:
-        raise unknown("engine.name", "engine", name, ("auto", *NAMES))
-    if name != "native" and settings.integrator == "implicit":
+    if name not in (*NAMES, COMPARED):
+        raise unknown("engine.name", "engine", name, ("auto", *NAMES, COMPARED))
+    if name.startswith("mjx") and settings.integrator == "implicit":
         raise UserError(
             f"engine {name} has no integrator 'implicit'; use engine.integrator = implicitfast or engine.name = native"
         )
     if name == "mjx-warp" and _accelerator() not in ("cpu", "nvidia"):
         raise UserError(f"engine mjx-warp runs on NVIDIA GPUs and CPUs, not on {_accelerator()}; use mjx-jax")
-    if name == "native":
+    if name in ("native", COMPARED):
         try:
             jax.devices("cpu")
         except RuntimeError as error:
             raise UserError(
-                "engine native computes on the CPU, which jax was told to leave out: add cpu to JAX_PLATFORMS"
+                f"engine {name} computes on the CPU, which jax was told to leave out: add cpu to JAX_PLATFORMS"
             ) from error

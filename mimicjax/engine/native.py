@@ -7,24 +7,19 @@ computes on float64 rows, and its result equals, bit for bit, a loop over `mj_st
 
 from __future__ import annotations
 
-import functools
-import math
 import threading
-from collections.abc import Callable
-from typing import Any
 
-import jax
-import jax.numpy as jnp
 import mujoco
 import numpy as np
-from jax.experimental.buffer_callback import buffer_callback
 from mujoco.batch import Batch, SimulationError
 
 from mimicjax.config.settings import EngineSettings
-from mimicjax.engine import state
+from mimicjax.engine import host, state
 from mimicjax.engine.randomisation import Variants
 from mimicjax.engine.scene import Scene, substeps
-from mimicjax.types import Array, Engine, Physics
+from mimicjax.types import Array, Engine
+
+STATE = ("qpos", "qvel", "qacc_warmstart")  # MuJoCo's names of what goes from one control step to the next
 
 
 def make(scene: Scene, num_envs: int, settings: EngineSettings, variants: Variants | None = None) -> Engine:
@@ -42,42 +37,9 @@ def make(scene: Scene, num_envs: int, settings: EngineSettings, variants: Varian
     at rest; others do not notice.
     """
     quiet()
-    nq, nv = scene.layout.nq, scene.layout.nv
     stepper = _stepper(scene, num_envs, settings, variants or {})
-    by_substep = functools.partial(stepper, controls=substeps(settings))
-
-    def step(physics: Physics, ctrl: Array, wrench: Array, variant: Array | None = None) -> Physics:
-        # one array each way: JAX takes 20 us for every argument of a pure_callback
-        flat = wrench.reshape(*wrench.shape[:-2], -1)
-        rows = [physics.qpos, physics.qvel, physics.warmstart, ctrl, flat]
-        several = ctrl.ndim > physics.qpos.ndim
-        if several:
-            rows[3] = ctrl.reshape(*ctrl.shape[:-2], -1)
-        if variants and variant is not None:
-            rows.append(variant[..., None].astype(jnp.float32))  # whole up to 2^24
-        packed = jnp.concatenate(rows, axis=-1)
-        shape = jax.ShapeDtypeStruct((*packed.shape[:-1], nq + 2 * nv + 1), np.float32)
-        run = by_substep if several else stepper
-        stepped = _call(run, shape, packed)
-        qpos, qvel, warmstart, unstable = jnp.split(stepped, np.cumsum([nq, nv, nv]), axis=-1)
-        return Physics(qpos, qvel, warmstart, unstable[..., 0] > 0)
-
+    step = host.step_of(stepper, scene.layout, substeps(settings), bool(variants))
     return Engine("native", state.init, step, state.write, on_host=True)
-
-
-def _call(function: Callable[..., np.ndarray], shape: jax.ShapeDtypeStruct, packed: Array) -> Array:
-    """The function, run by the host on numpy arrays.
-
-    On a CPU it gets XLA's own buffers. `jax.pure_callback` would copy them first, large ones in another thread of XLA's
-    pool, and wait for ever if the pool has only one thread.
-    """
-
-    def in_place(_: Any, out: Any, inputs: Any) -> None:
-        np.asarray(out)[...] = function(inputs)
-
-    direct = buffer_callback(in_place, shape, vmap_method="broadcast_all")
-    copied = functools.partial(jax.pure_callback, function, shape, vmap_method="broadcast_all")
-    return jax.lax.platform_dependent(packed, cpu=direct, default=copied)
 
 
 def quiet() -> None:
@@ -88,13 +50,9 @@ def quiet() -> None:
     mujoco.MjLogConfig.set(config)
 
 
-def _stepper(scene: Scene, num_envs: int, settings: EngineSettings, variants: Variants) -> Callable[..., np.ndarray]:
-    """The callback: [..., qpos qvel warmstart ctrl wrench (variant)] -> [..., qpos qvel warmstart unstable], float32.
-
-    Its keyword `controls` says how many controls there are, one for each substep or 1 for all of them.
-    """
+def _stepper(scene: Scene, num_envs: int, settings: EngineSettings, variants: Variants) -> host.Stepper:
+    """The callback that `host.step_of` wraps."""
     model, layout, count = scene.model, scene.layout, substeps(settings)
-    bodies = layout.wrench_ids
     lock = threading.Lock()
 
     def allocate(rows: int) -> tuple[Batch, np.ndarray]:
@@ -105,24 +63,19 @@ def _stepper(scene: Scene, num_envs: int, settings: EngineSettings, variants: Va
 
     def stepper(packed: Array, controls: int = 1) -> np.ndarray:
         nonlocal batch, running
-        inputs = np.asarray(packed)  # before anything: no jax operation here
-        lead = inputs.shape[:-1]
-        rows = math.prod(lead)
-        widths = (layout.nq, layout.nv, layout.nv, controls * layout.nu, 6 * len(bodies))
-        parts = np.split(inputs.reshape(rows, inputs.shape[-1]), np.cumsum(widths), axis=1)
-        qpos, qvel, warmstart, ctrl, wrench, variant = parts
-        ctrl = ctrl.reshape(rows, controls, layout.nu)
+        inputs = host.unpack(packed, layout, controls)
+        rows, variant = len(inputs.qpos), inputs.variant
         with lock:
             if rows > batch.nsim:
                 batch, running = allocate(rows)
             _dress(batch, running, variants, variant[:, 0] if variant.size else np.zeros(rows))
             # with control, wrench and model, this replaces all that an earlier call left in these rows
-            for name, values in (("qpos", qpos), ("qvel", qvel), ("qacc_warmstart", warmstart)):
+            for name, values in zip(STATE, inputs[1:4], strict=True):
                 batch.bind(name)[:rows] = values
-            _push(batch, rows, bodies, wrench.reshape(rows, len(bodies), 6))
-            failed = _advance(batch, rows, count, ctrl) | ~np.isfinite(ctrl).all(axis=(1, 2))
-            outputs = _unload(batch, rows, failed, layout.start_qpos)
-        return outputs.reshape(*lead, outputs.shape[1])
+            _push(batch, rows, layout.wrench_ids, inputs.wrench)
+            failed = _advance(batch, rows, count, inputs.ctrl) | ~np.isfinite(inputs.ctrl).all(axis=(1, 2))
+            fields = [batch.bind(name)[:rows] for name in STATE]
+            return host.pack(inputs.lead, fields, failed, layout.start_qpos)
 
     return stepper
 
@@ -166,18 +119,3 @@ def _advance(batch: Batch, rows: int, count: int, ctrl: np.ndarray) -> np.ndarra
             failed[error.ids] = True
         failed |= batch.warning[:rows, 3:, 1].any(axis=1)  # bad qpos, qvel, qacc, ctrl
     return failed
-
-
-def _unload(batch: Batch, rows: int, failed: np.ndarray, start_qpos: np.ndarray) -> np.ndarray:
-    """Reads the first rows, [rows, qpos qvel warmstart unstable]; those that failed or grew huge stand as at the start."""
-    fields = [batch.bind(name)[:rows] for name in ("qpos", "qvel", "qacc_warmstart")]
-    outputs = np.zeros((rows, sum(values.shape[1] for values in fields) + 1), np.float32)
-    qpos, qvel, warmstart, unstable = np.split(outputs, np.cumsum([values.shape[1] for values in fields]), axis=1)
-    for place, values in zip((qpos, qvel, warmstart), fields, strict=True):
-        place[:] = values
-    fine = (np.abs(qpos) < state.LARGEST_QPOS).all(axis=1) & (np.abs(qvel) < state.LARGEST_QVEL).all(axis=1)
-    broken = failed | ~fine | ~np.isfinite(warmstart).all(axis=1)  # a NaN is not below any bound
-    outputs[broken] = 0.0
-    qpos[broken] = start_qpos
-    unstable[broken] = 1.0
-    return outputs
