@@ -75,12 +75,23 @@ def run(argv: Sequence[str]) -> int:
     """Train as the command line says; exit code 0 if the budget was used up, 130 if interrupted."""
     settings, out, resume = parse(argv)
     from mimicjax import build  # after parsing: --help and mistakes answer at once
-    from mimicjax.run import loop
+    from mimicjax.evaluation import skill
+    from mimicjax.motion.check import show
+    from mimicjax.motion.datasets import load_motions
+    from mimicjax.robot.load import load
+    from mimicjax.run import checks, loop
 
     commands.fit_threads(settings.engine.name)
     loop.check_folder(out, resume)
-    world = build.world(settings)
+    settings = skill.resolve(settings)
+    checks.settings_fit(settings)
+    robot = load(settings.robot)
+    clips = load_motions(settings.motion, robot)
+    world = build.world(settings, clips=clips)
     training = build.training(world, resume)
+    if not resume:
+        verdict = show.in_a_line(robot, clips, settings.motion)
+        training = training._replace(notes=(*training.notes, verdict))
     if not resume:
         loop.write_config(world.settings, out)
     done = loop.train(training, out, resume)

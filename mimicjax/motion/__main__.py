@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mimicjax import commands
 from mimicjax.draw import view
 from mimicjax.errors import UserError
-from mimicjax.evaluation.progress import watched
-from mimicjax.motion.check import Figure, check
+from mimicjax.evaluation.progress import Progress, watched
+from mimicjax.motion.check import command as check
+from mimicjax.motion.check.report import Report
 from mimicjax.motion.datasets import load_motions
 from mimicjax.motion.files import write_clip
 from mimicjax.motion.make.clips import MAKERS, make
@@ -45,16 +46,13 @@ def _parser() -> argparse.ArgumentParser:
         texts = [f"{maker}: {o.help} ({o.low:g} to {o.high:g}, default {o.default:g})" for maker, o in takers.items()]
         making.add_argument("--" + name.replace("_", "-"), type=float, metavar="X", help="; ".join(texts))
     making.set_defaults(run=_make)
-    for name, run, text in (("check", _check, "print figures of motions"), ("view", _view, "draw a motion")):
-        command = verbs.add_parser(name, help=text, description=text.capitalize() + ".")
-        command.add_argument("motions", nargs="+" if run is _check else 1, metavar="NAME|FILE",
-                             help="a shipped motion (walk), an .npz, MimicKit's .pkl, or a set of them (.yaml)")  # fmt: skip
-        command.add_argument("--robot", default="g1", help="name or path of a robot (default g1)")
-        command.set_defaults(run=run)
-        if run is _check:
-            command.add_argument("--strict", action="store_true", help="exit code 1 if a figure is beyond its limit")
-        else:
-            command.add_argument("--out", type=Path, required=True, help="video (.mp4, .gif) or picture (.png, .jpg)")
+    check.add(verbs, _watched, view.write)
+    command = verbs.add_parser("view", help="draw a motion", description="Draw a motion.")
+    command.add_argument("motions", nargs=1, metavar="NAME|FILE",
+                         help="a shipped motion (walk), an .npz, MimicKit's .pkl, or a set of them (.yaml)")  # fmt: skip
+    command.add_argument("--robot", default="g1", help="name or path of a robot (default g1)")
+    command.add_argument("--out", type=Path, required=True, help="video (.mp4, .gif) or picture (.png, .jpg)")
+    command.set_defaults(run=_view)
     return parser
 
 
@@ -70,22 +68,11 @@ def _make(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check(args: argparse.Namespace) -> int:
-    robot, within = load(args.robot), True
-    for name in args.motions:
-        for clip in load_motions(name, robot):
-            where = name if clip.name == Path(name).stem else f"{name}, {clip.name}"
-            print(f"{where}: {len(clip.root_pos)} frames, {clip.duration:.3f} s at {clip.fps:g} fps")
-            within &= _within(check(robot, clip))
-    return 0 if within or not args.strict else 1
-
-
-def _within(figures: Mapping[str, Figure]) -> bool:
-    """Print a clip's figures; whether all are within their limits."""
-    for name, figure in figures.items():
-        mark = f"beyond {figure.limit:g}" if figure.value > figure.limit else ""
-        print(f"  {name:32s} {figure.value:8.4f} {figure.unit:6s} {mark:12s} {figure.where}".rstrip())
-    return all(figure.value <= figure.limit for figure in figures.values())
+def _watched(reports: Iterable[Report], count: int) -> Iterator[Report]:
+    with Progress(count, 1, count, sys.stderr, "clips") as bar:
+        for done, report in enumerate(reports, start=1):
+            yield report
+            bar.update(0, done)
 
 
 def _view(args: argparse.Namespace) -> int:

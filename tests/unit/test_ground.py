@@ -64,7 +64,7 @@ def test_the_doctor_takes_the_ground_that_a_clip_is_for(g1):
     raised = dataclasses.replace(clip, root_pos=clip.root_pos + [0.0, 0.0, 0.4])
     flat, there = check(g1, clip), check(g1, raised, lambda xy: jnp.full(xy.shape[:-1], 0.4))
     for name, figure in flat.items():
-        assert there[name].value == pytest.approx(figure.value, abs=1e-5), name
-    assert flat["sinking"].value > 0.01 > check(g1, raised)["sinking"].value == 0.0
+        assert there[name].value == pytest.approx(figure.value, abs=1e-2), name
+    assert flat["sinking"].value > 10.0 > check(g1, raised)["sinking"].value == 0.0
     deeper = check(g1, clip, lambda xy: jnp.where(xy[..., 0] > 0.3, 0.25, 0.0))
-    assert deeper["sinking"].value > 0.2
+    assert deeper["sinking"].value > 200.0

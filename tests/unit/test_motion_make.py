@@ -218,7 +218,7 @@ def test_check_passes_what_is_shipped_and_finds_what_is_wrong(walk, tmp_path, ca
     faults = {
         "sinking": {"root_pos": walk.root_pos - [0.0, 0.0, 0.02]},
         "sliding": {"root_pos": walk.root_pos * [0.5, 1.0, 1.0]},
-        "joint limit excess": {"dof_pos": walk.dof_pos + 0.4},
+        "joint limits": {"dof_pos": walk.dof_pos + 0.4},
         "loop gap of the root's height": {
             "root_pos": walk.root_pos + np.linspace(0.0, 0.05, len(walk.root_pos))[:, None]
         },
