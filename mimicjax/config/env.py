@@ -40,6 +40,9 @@ class ObservationSettings:
         "axes of observations: the world's, each pose's heading (MimicKit's global_obs true, false), or the robot's heading",
     )
     root_height: bool = key(True, "include heights (MimicKit's root_height_obs)")
+    root_velocity: bool = key(
+        True, "character, past: include the root's linear velocity, which a robot without an estimator does not know"
+    )
     joints: Literal["rotation", "angle"] = key(
         "rotation", "joints as 6-D rotations (MimicKit) or as coordinates (compact)"
     )

@@ -75,6 +75,19 @@ def build(
 
     Raises UserError if the MJCF cannot be compiled, does not match the robot's figures, or sim_freq does not fit.
     """
+    model = _compiled(robot, settings, furnish)[1]
+    bodies = robot.wrench_bodies if wrench_bodies is None else wrench_bodies
+    return Scene(model, robot, layout.of(model, robot, bodies, ground))
+
+
+def xml(robot: Robot, settings: EngineSettings, furnish: Sequence[Furnish] = ()) -> str:
+    """The scene that `build` makes, as an MJCF of its own, for who plays an exported policy. Raises UserError as `build`."""
+    return _compiled(robot, settings, furnish)[0].to_xml()
+
+
+def _compiled(
+    robot: Robot, settings: EngineSettings, furnish: Sequence[Furnish]
+) -> tuple[mujoco.MjSpec, mujoco.MjModel]:
     substeps(settings)
     try:
         spec = mjcf.read(robot.xml)
@@ -92,12 +105,10 @@ def build(
             add(spec)
         contacts.decide(robot, spec, settings.self_collision)
         _islands(spec, robot)
-        model = spec.compile()
+        return spec, spec.compile()
     except (ValueError, mujoco.FatalError) as error:
         what = "with the objects of its scene cannot" if furnish else "cannot"
         raise UserError(f"robot {robot.name}: {robot.xml} {what} be compiled: {error}") from error
-    bodies = robot.wrench_bodies if wrench_bodies is None else wrench_bodies
-    return Scene(model, robot, layout.of(model, robot, bodies, ground))
 
 
 def with_wrench_bodies(scene: Scene, wrench_bodies: Sequence[int] | np.ndarray) -> Scene:

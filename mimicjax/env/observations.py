@@ -61,12 +61,12 @@ def _joints(scope: Scope, name: str) -> tuple[Part, Callable[[Pose], jax.Array]]
 def character(scope: Scope) -> Term:
     """The robot itself: height, root rotation and velocities, joints, joint velocities, key bodies about the root."""
     robot, settings = scope.robot, scope.settings.observations
-    local, height = settings.frame != "global", int(settings.root_height)
+    local, height, speed = settings.frame != "global", int(settings.root_height), 3 * int(settings.root_velocity)
     joints, of_joints = _joints(scope, "joint_angles")
     parts = (
         Part("root_height", height, _scalars(height)),
         Part("root_rotation", 6, _six),
-        Part("root_velocity", 3, _place),
+        Part("root_velocity", speed, _place),
         Part("root_angular_velocity", 3, _spin),
         joints,
         Part("joint_velocities", robot.num_dofs, symmetry.dofs),
@@ -81,7 +81,7 @@ def character(scope: Scope) -> Term:
             back = away(quat)
             quat = rotation.multiply(back, quat)
             vel, spin, keys = rotation.rotate(back, vel), rotation.rotate(back, spin), turn(back, keys)
-        columns = [pose.root_pos[2 : 2 + height], rotation.six(quat), vel, spin, of_joints(pose), pose.dof_vel]
+        columns = [pose.root_pos[2 : 2 + height], rotation.six(quat), vel[:speed], spin, of_joints(pose), pose.dof_vel]
         return jnp.concatenate([*columns, keys.reshape(-1)])
 
     return Term(parts, see)
@@ -138,12 +138,16 @@ def target(scope: Scope) -> Term:
 def past(scope: Scope) -> Term:
     """What the robot's own sensors told in the control steps before, the oldest first: root rotation and velocities, joints,
     joint velocities. Where axes are not the world's, all are turned by the heading of now, so that turns are seen."""
-    robot, settings = scope.robot, scope.settings.observations
+    robot, settings, speed = (
+        scope.robot,
+        scope.settings.observations,
+        3 * int(scope.settings.observations.root_velocity),
+    )
     joints, of_joints = _joints(scope, "joint_angles")
     # named as those of now: a sensor's noise is the same in both
     parts = (
         Part("root_rotation", 6, _six),
-        Part("root_velocity", 3, _place),
+        Part("root_velocity", speed, _place),
         Part("root_angular_velocity", 3, _spin),
         joints,
         Part("joint_velocities", robot.num_dofs, symmetry.dofs),
@@ -153,7 +157,7 @@ def past(scope: Scope) -> Term:
         quat, vel, spin = pose.root_quat, pose.root_vel, pose.root_ang_vel
         if settings.frame != "global":
             quat, vel, spin = rotation.multiply(back, quat), rotation.rotate(back, vel), rotation.rotate(back, spin)
-        return jnp.concatenate([rotation.six(quat), vel, spin, of_joints(pose), pose.dof_vel])
+        return jnp.concatenate([rotation.six(quat), vel[:speed], spin, of_joints(pose), pose.dof_vel])
 
     def see(view: View) -> jax.Array:
         rows = jax.tree.map(lambda x: x[-settings.past_steps - 1 : -1], view.history)  # the last is now

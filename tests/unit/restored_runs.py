@@ -7,13 +7,13 @@ from pathlib import Path
 
 import jax
 
+from mimicjax import build
 from mimicjax.config.settings import RunSettings
 from mimicjax.engine import scene
 from mimicjax.env import env as environment
 from mimicjax.env.view import Scope
 from mimicjax.evaluation.restored import Restored
-from mimicjax.learn import actor_critic, algorithms
-from mimicjax.learn.sockets import Spec
+from mimicjax.learn import actor_critic
 from mimicjax.motion import library
 from mimicjax.types import Clip, Robot
 from mimicjax.world import World
@@ -25,10 +25,6 @@ def untrained(robot: Robot, clips: Sequence[Clip], settings: RunSettings, pushed
     there = scene.build(robot, settings.engine, bodies)
     scope = Scope(robot, settings.env, there.layout, 1.0 / settings.engine.control_freq)
     env = environment.make(scope)
-    blocks = {name: sum(part.size for part in parts) for name, parts in {**env.actor, **env.critic}.items()}
-    spec = Spec(blocks, tuple(env.actor), tuple(env.critic), robot.num_dofs)
-    policy = algorithms.of(settings.learn.algorithm).policy(settings.learn, spec)
-    agent = jax.jit(lambda key: actor_critic.init(key, settings.learn, spec, policy))(jax.random.key(0))
     world = World(
         settings=settings,
         robot=robot,
@@ -41,4 +37,6 @@ def untrained(robot: Robot, clips: Sequence[Clip], settings: RunSettings, pushed
         devices=tuple(jax.devices()),
         notes=(),
     )
+    policy, spec = build.policy(world), build.spec(world)
+    agent = jax.jit(lambda key: actor_critic.init(key, settings.learn, spec, policy))(jax.random.key(0))
     return Restored(Path("untrained"), world, policy, agent, 0, {}, ())

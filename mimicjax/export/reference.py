@@ -1,0 +1,70 @@
+"""The clip that a policy follows, control step by control step, as players of exported policies expect it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+
+from mimicjax.engine.scene import Scene
+from mimicjax.motion.reference import clips_of, poses_at
+from mimicjax.robot import kinematics
+from mimicjax.types import CLAMP
+from mimicjax.world import World
+
+
+class Baked(NamedTuple):
+    """T control steps of a clip from its beginning, world frame, float32; D joints, N bodies, w first."""
+
+    joint_pos: np.ndarray  # [T,D] rad
+    joint_vel: np.ndarray  # [T,D] rad/s
+    body_pos_w: np.ndarray  # [T,N,3] m
+    body_quat_w: np.ndarray  # [T,N,4]
+    body_lin_vel_w: np.ndarray  # [T,N,3] m/s, of the bodies' origins
+    body_ang_vel_w: np.ndarray  # [T,N,3] rad/s
+
+
+def steps_of(world: World, clip: int, seconds: float | None) -> int:
+    """Control steps that are baked: of `seconds`, or of an episode and at least the whole clip, and those that are seen ahead.
+
+    Never more than a clip has that ends: behind its end it stands still.
+    """
+    duration = float(clips_of(world.motion).duration[clip])
+    wanted = max(duration, world.settings.env.episode_length) if seconds is None else seconds
+    ahead = max(world.settings.env.observations.target_steps, default=0)
+    if world.clips[clip].loop == CLAMP:
+        wanted, ahead = min(wanted, duration), 0
+    return int(np.floor(wanted / world.test_env.dt + 1e-4)) + 1 + ahead
+
+
+def bake(world: World, clip: int, steps: int) -> Baked:
+    """Poses as the environment looks them up, velocities of all bodies by MuJoCo."""
+    robot = world.robot
+    times = world.test_env.dt * jnp.arange(steps, dtype=jnp.float32)
+    lookup = jax.jit(lambda motion, times: poses_at(robot, motion, jnp.full(steps, clip, jnp.int32), times))
+    poses = lookup(world.motion, times)
+    qpos, qvel = (np.asarray(rows) for rows in kinematics.qpos_of(robot, poses))
+    lin, ang = _body_velocities(world.scene, qpos, qvel)
+    return Baked(
+        *(np.asarray(rows, np.float32) for rows in (poses.dof_pos, poses.dof_vel, poses.body_pos, poses.body_quat)),
+        lin,
+        ang,
+    )
+
+
+def _body_velocities(scene: Scene, qpos: np.ndarray, qvel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Linear [T,N,3] and angular [T,N,3] velocities of all bodies, world frame; of the robot's share of coordinates."""
+    model, layout, data = scene.model, scene.layout, mujoco.MjData(scene.model)
+    ids = [model.body(name).id for name in scene.robot.body_names]
+    both = np.empty((len(qpos), len(ids), 6))
+    for row, (place, speed) in enumerate(zip(qpos, qvel, strict=True)):
+        data.qpos[layout.robot_qpos], data.qvel[layout.robot_qvel] = place, speed
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        mujoco.mj_comVel(model, data)
+        for number, body in enumerate(ids):
+            mujoco.mj_objectVelocity(model, data, mujoco.mjtObj.mjOBJ_XBODY, body, both[row, number], 0)
+    return both[..., 3:].astype(np.float32), both[..., :3].astype(np.float32)
