@@ -80,7 +80,7 @@ def write(
     rows = trace.record(restored, clip, steps - 1)
     replace_file(out, lambda half: half.write_bytes(model.SerializeToString(deterministic=True)))
     replace_text(out.with_suffix(".xml"), scene.xml(world.robot, world.settings.engine, furnish))
-    replace_file(out.with_suffix(".npz"), lambda half: np.savez_compressed(half, **rows))
+    replace_file(out.with_suffix(".npz"), lambda half: np.savez_compressed(half, allow_pickle=False, **rows))
     written = [out, out.with_suffix(".xml"), out.with_suffix(".npz")]
     if stablehlo:
         from mimicjax.export import hlo

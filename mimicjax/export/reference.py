@@ -48,11 +48,10 @@ def bake(world: World, clip: int, steps: int) -> Baked:
     poses = lookup(world.motion, times)
     qpos, qvel = (np.asarray(rows) for rows in kinematics.qpos_of(robot, poses))
     lin, ang = _body_velocities(world.scene, qpos, qvel)
-    return Baked(
-        *(np.asarray(rows, np.float32) for rows in (poses.dof_pos, poses.dof_vel, poses.body_pos, poses.body_quat)),
-        lin,
-        ang,
+    dof_pos, dof_vel, pos, quat = (
+        np.asarray(rows, np.float32) for rows in (poses.dof_pos, poses.dof_vel, poses.body_pos, poses.body_quat)
     )
+    return Baked(dof_pos, dof_vel, pos, quat, lin, ang)
 
 
 def _body_velocities(scene: Scene, qpos: np.ndarray, qvel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
