@@ -1,4 +1,4 @@
-"""From settings to a run's parts; with build_world.py the only file that knows every part by name."""
+"""From settings to a run's parts; with build_world.py and build_sizes.py the only file that knows every part by name."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import dataclasses
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import config
+from mimicjax.build_sizes import bytes_per_env, sizes
 from mimicjax.build_world import world
+from mimicjax.config.settings import RunSettings
 from mimicjax.engine import choose
 from mimicjax.env import observations
 from mimicjax.env.view import tracks_root
@@ -23,36 +25,16 @@ from mimicjax.evaluation.restored import Restored, settings_of
 from mimicjax.learn import actor_critic, algorithms, prior_files, score
 from mimicjax.learn.sockets import Agent, Mirror, Policy, Spec
 from mimicjax.motion import reference, sampling, sampling_table
+from mimicjax.motion.memory import of_a_device
 from mimicjax.motion.reference import Motion
 from mimicjax.motion.sampling import Sampler
 from mimicjax.robot import symmetry
-from mimicjax.run import checkpoint, checkpoint_files, devices, rollout
+from mimicjax.run import checkpoint, checkpoint_files, checks, devices, memory, rollout
 from mimicjax.run.iteration import Parts
 from mimicjax.run.loop import Training
-from mimicjax.types import Engine, Episodes, TrainState
+from mimicjax.run.memory import Room
+from mimicjax.types import Clip, Engine, Episodes, TrainState
 from mimicjax.world import World
-
-
-class Sizes(NamedTuple):
-    """How many numbers actor, critic and reward models see, and what an environment's state takes."""
-
-    blocks: dict[str, int]  # of observations
-    views: dict[str, int]  # of reward models
-    state: int  # bytes
-
-
-def sizes(of: World) -> Sizes:
-    """From shapes alone."""
-
-    def probe(motion: Motion):
-        keys = jax.random.split(jax.random.key(0), 1)
-        state, obs, _ = of.env.place(motion, keys, jnp.zeros(1, jnp.int32), jnp.zeros(1))
-        names = [model.needs for model in algorithms.of(of.settings.learn.algorithm).reward_models]
-        return state, obs, {name: of.env.demonstrate(name, motion, keys) for name in names}
-
-    state, obs, views = jax.eval_shape(probe, of.motion)
-    width = lambda tree: {name: array.shape[-1] for name, array in tree.items()}  # noqa: E731
-    return Sizes(width(obs), width(views), sum(x.size * x.dtype.itemsize for x in jax.tree.leaves((state, obs))))
 
 
 def spec(of: World) -> Spec:
@@ -88,9 +70,10 @@ def parts(of: World) -> Parts:
     models = [
         maker.make(settings.learn, size.views[maker.needs], per_device, count) for maker in algorithm.reward_models
     ]
+    physics = engine(of, per_device, True)
     return Parts(
         env=of.env,
-        engine=engine(of, per_device, True),
+        engine=physics,
         settings=settings.learn,
         spec=spec(of),
         policy=policy(of),
@@ -99,7 +82,7 @@ def parts(of: World) -> Parts:
         envs=per_device,
         devices=count,
         axis=devices.AXIS if count > 1 else None,
-        bytes_per_env={"state": size.state, "rollout": _rollout_bytes(of, size)},
+        bytes_per_env=bytes_per_env(of, size, physics.bytes_per_env),
         sampler=sampler(of),
     )
 
@@ -113,12 +96,28 @@ def sampler(of: World) -> Sampler | None:
     return sampling.make(settings.sampling, sampling.cut(of.clips, not settings.random_start), of.env.dt)
 
 
-def _rollout_bytes(of: World, size: Sizes) -> int:
-    """What an iteration keeps of one environment."""
-    numbers = sum(size.blocks.values()) + sum(size.views.values()) + of.robot.num_dofs
-    # and of every step log-probability, reward and end value; whether sampled, whether valid, and the done code
-    place = 4 if of.settings.env.sampling.by == "failures" else 0
-    return of.settings.learn.steps_per_iter * (4 * (numbers + 3) + 3 + place)
+def room(of: World) -> Room:
+    """The memory of a device of the run, and what is in it; an engine for all environments is not made yet."""
+    count = len(of.devices)
+    one = parts(of._replace(settings=dataclasses.replace(of.settings, num_envs=count)))
+    learned = lambda key: (first_agent(of, key), [model.init(key) for model in one.reward_models])  # noqa: E731
+    trees = jax.eval_shape(learned, jax.random.key(0)), of.motion
+    fixed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(trees))
+    return Room(sum(one.bytes_per_env.values()), fixed, of_a_device(of.devices))
+
+
+def fitted_world(settings: RunSettings, clips: tuple[Clip, ...] = ()) -> World:
+    """`world`; if settings say so, with as many environments as fit into their share of a device's memory.
+
+    Raises UserError for what does not fit.
+    """
+    if settings.num_envs or not settings.memory_fraction:
+        return world(settings, clips=clips)
+    cores = jax.devices()
+    one = world(dataclasses.replace(settings, num_envs=len(cores)), clips=clips)
+    count, why = memory.fitting(room(one), settings.memory_fraction, cores[0].platform)
+    there = world(dataclasses.replace(settings, num_envs=count * len(cores)), clips=one.clips)
+    return there._replace(notes=(*there.notes, why))
 
 
 def prior_facts(of: World) -> dict[str, Any]:
@@ -200,12 +199,11 @@ def restore(
     return Restored(folder, there, policy(there), agent, number, saved, tuple(notes))
 
 
-def _memory(parts: Parts) -> str:
+def _memory(parts: Parts, there: Room) -> str:
     """What environments take, in words."""
-    state, rollout = (parts.bytes_per_env[name] for name in ("state", "rollout"))
-    whole = (state + rollout) * parts.envs / 2**20
-    each = f"{state / 1024:.1f} KiB of state and {rollout / 1024:.1f} KiB of rollout"
-    return f"memory: {each} per environment, {whole:.0f} MiB on a device"
+    each = ", ".join(f"{name} {size / 1024:.1f}" for name, size in parts.bytes_per_env.items() if size)
+    taken, has = memory.gib(there.needed(parts.envs)), memory.gib(there.device)
+    return f"memory: about {there.per_env / 1024:.0f} KiB per environment ({each}), {taken} of a device's {has}"
 
 
 def _beginning(of: World, whole: Parts, resume: bool) -> Callable[[], TrainState]:
@@ -224,7 +222,9 @@ def training(of: World, resume: bool = False) -> Training:
     resume: what the run begins with is read from its own checkpoint, so that the run of a skill policy may be gone.
     Raises UserError for a skill policy that does not fit.
     """
-    settings, whole = of.settings, parts(of)
+    settings, there = of.settings, room(of)
+    memory.check(there, settings.num_envs // len(of.devices))
+    whole = parts(of)
     chunk, place = devices.compiled(whole, of.devices)
     count = settings.keep.test_episodes
     first = _beginning(of, whole, resume)
@@ -243,7 +243,7 @@ def training(of: World, resume: bool = False) -> Training:
         test=lambda agent, key: compiled_test(agent, of.motion, key),
         motion=of.motion,
         facts=facts(of) | {"bytes_per_env": whole.bytes_per_env},
-        notes=(*of.notes, _memory(whole)),
+        notes=(*of.notes, _memory(whole, there), *checks.sizes(settings, whole.envs)),
         clips=_clips(of, whole.sampler),
     )
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mimicjax.evaluation.restored import Restored
 
 WIDE = 300  # columns
+MEMORY_FRACTION = 0.5  # of a device, that --num-envs auto fills
 SHORT = {"engine": "engine.name", "skill": "learn.skill.run"}  # flags that stand for a longer key
 
 
@@ -90,9 +91,16 @@ def use_compilation_cache() -> None:
 
 
 def long_flags(argv: Sequence[str]) -> list[str]:
-    """Flags as the schema names them: --max-samples becomes --max_samples, --engine becomes --engine.name."""
-    words = []
+    """Flags as the schema names them: --max-samples becomes --max_samples, --engine becomes --engine.name.
+
+    `--num-envs auto` becomes the share of memory that it stands for.
+    """
+    words: list[str] = []
     for word in argv:
+        if word == "auto" and words[-1:] == ["--num_envs"] or word in ("--num-envs=auto", "--num_envs=auto"):
+            words = words[:-1] if word == "auto" else words
+            words += ["--num_envs", "0", "--memory_fraction", str(MEMORY_FRACTION)]
+            continue
         flag, equals, value = word.partition("=")
         name = flag[2:].replace("-", "_")
         is_flag = flag.startswith("--") and name

@@ -87,7 +87,7 @@ def run(argv: Sequence[str]) -> int:
     checks.settings_fit(settings)
     robot = load(settings.robot)
     clips = load_motions(settings.motion, robot)
-    world = build.world(settings, clips=clips)
+    world = build.fitted_world(settings, clips)
     training = build.training(world, resume)
     if not resume:
         verdict = show.in_a_line(robot, clips, settings.motion)

@@ -227,6 +227,7 @@ class Engine(NamedTuple):
         [Physics, Array, Array, Array], Physics
     ]  # (physics, mask [B] bool, qpos, qvel): only rows of mask change
     on_host: bool = False  # whether compiled programs call the host for it
+    bytes_per_env: int = 0  # that a step takes of the device's memory beside the state; 0 on the host
 
 
 class EnvState(NamedTuple):

@@ -123,7 +123,7 @@ def measure(settings: RunSettings, seconds: float) -> dict[str, Any]:
     from mimicjax.run import devices
 
     begin = time.perf_counter()
-    world = build.world(settings)
+    world = build.fitted_world(settings)
     parts = build.parts(world)
     chunk, place = devices.compiled(parts, world.devices)
     state = jax.block_until_ready(build.first_state(world, parts))

@@ -61,6 +61,10 @@ class RunSettings:
     robot: str = key("g1", "robot: a name, a folder, or an MJCF file with robot.yaml beside it")
     motion: str = key("walk", "clip or weighted set: a name or a file")
     num_envs: int = key(0, "environments over all devices; 0 chooses for the machine", low=0)
+    memory_fraction: float = key(
+        0.0, "num_envs 0: share of a device's memory to fill with environments (--num-envs auto: 0.5); 0: their usual number",
+        low=0.0, high=1.0,
+    )  # fmt: skip
     seed: int = key(0, "seed of all randomness", low=0)
     max_samples: float = key(0.0, "stop after this many samples; 0 for no limit", low=0.0)
     max_minutes: float = key(0.0, "stop after this many minutes; 0 for no limit", low=0.0)

@@ -66,7 +66,8 @@ def make(
                 after = jax.vmap(lambda *each: _advance(device_model, data, count, bodies, *each))(*inputs)
         return _stabilise(*after, finite.all(axis=tuple(range(1, ctrl.ndim))), start_qpos)
 
-    return Engine(name, state.init, step, state.write)
+    working = sum(leaf.nbytes for leaf in jax.tree.leaves(template(1)))  # an mjx.Data, with Warp's room for contacts
+    return Engine(name, state.init, step, state.write, bytes_per_env=working)
 
 
 def has_warp() -> bool:

@@ -33,10 +33,13 @@ def budget(devices: Sequence[Device]) -> int:
 
     A run that is resumed must find the table that it began with, whatever else the machine does meanwhile.
     """
+    return of_a_device(devices) // SHARE
+
+
+def of_a_device(devices: Sequence[Device]) -> int:
+    """Bytes of memory that each of the devices has, used or free; processors share the machine's."""
     limits = [(device.memory_stats() or {}).get("bytes_limit", 0) for device in devices]
-    if all(limits):
-        return min(limits) // SHARE
-    return _system() // SHARE // len(devices)  # processors hold a copy each, in the same memory
+    return min(limits) if all(limits) else _system() // len(devices)
 
 
 def _system() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ ONLY = {
     "a_weight_clip": ("AWR",),
     "lcp_weight": ("LCP",),
 }
+SHORTEST = 20  # iterations over which noise may anneal without a word
 STYLE = ("AMP", "ASE", "SMP", "HRL")  # those that imitate how, and not when and where: they leave room for a task
 
 
@@ -105,3 +107,27 @@ def clips_fit(settings: RunSettings, clips: Sequence[Clip]) -> None:
                 f"env.disc_steps is {steps}, {span:.2f} s of motion, and the clip {clip.name} has {clip.duration:.2f} s; "
                 f"allowed: 1 to {most}"
             )
+
+
+def sizes(settings: RunSettings, envs: int) -> list[str]:
+    """What the user should know of minibatches and annealing with `envs` environments on each device."""
+    learn = settings.learn
+    samples, notes = envs * learn.steps_per_iter, []
+    discs = any(model.needs for model in algorithms.of(learn.algorithm).reward_models) and learn.disc_reward_weight > 0
+    optimizers = {"actor": learn.actor, "critic": learn.critic} | (
+        {"disc.optimizer": learn.disc.optimizer} if discs else {}
+    )
+    for name, optimizer in optimizers.items():
+        batch = math.ceil(optimizer.batch_size * envs)
+        if batch < samples and samples % batch:
+            notes.append(
+                f"note: learn.{name}.batch_size {optimizer.batch_size:g} makes minibatches of {batch:,}, which do not divide "
+                f"an iteration's {samples:,} samples on a device: each epoch's last is filled with samples taken twice"
+            )
+    whole = settings.num_envs * learn.steps_per_iter
+    if learn.std.mode == "annealed" and learn.std.anneal_samples < SHORTEST * whole:
+        notes.append(
+            f"note: learn.std.anneal_samples {learn.std.anneal_samples:g} is {learn.std.anneal_samples / whole:.1f} iterations "
+            f"of {whole:,} samples: noise is gone before much is learned; configs/base/thousands.yaml has settings for so many"
+        )
+    return notes

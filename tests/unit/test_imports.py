@@ -20,7 +20,7 @@ LAYERS = [
     "draw",
     "run",
     "evaluation",
-    "build_world",
+    "build_sizes|build_world",
     "build|names",
 ]  # after BASE, before the commands
 LEVEL = {name: level for level, names in enumerate(LAYERS, start=1) for name in names.split("|")}
