@@ -21,7 +21,7 @@ from mimicjax.env import observations
 from mimicjax.env.view import tracks_root
 from mimicjax.evaluation import episodes, skill
 from mimicjax.evaluation.episodes import Player
-from mimicjax.evaluation.restored import Restored, settings_of
+from mimicjax.evaluation.restored import Restored, lean, settings_of
 from mimicjax.learn import actor_critic, algorithms, prior_files, score
 from mimicjax.learn.sockets import Agent, Mirror, Policy, Spec
 from mimicjax.motion import reference, sampling, sampling_table
@@ -189,7 +189,8 @@ def restore(
     settings = dataclasses.replace(trained, num_envs=len(jax.devices()), motion=motion or trained.motion, engine=chosen)
     there = world(settings)
     number = int(checkpoint_files.find(folder / "checkpoints", step).name.partition(".")[0])
-    like = {"agent": jax.eval_shape(lambda key: first_agent(there, key), jax.random.key(0))}
+    whole = jax.eval_shape(lambda key: first_agent(there, key), jax.random.key(0))
+    like = {"agent": lean(whole) if saved.get("packed") else whole}
     agent = checkpoint.restore(folder / "checkpoints", like, step=step, part=True)[0]["agent"]
     here, notes = facts(there), []
     if here["robot_hash"] != saved.get("robot_hash"):

@@ -50,6 +50,15 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else WIDE)
 
 
+def checkpoint(text: str | None) -> int | str | None:
+    """What --checkpoint names: an iteration, "best", or None for the latest. Raises UserError."""
+    if text in (None, "best"):
+        return text
+    if not text.isdigit():
+        raise UserError(f"--checkpoint {text}: allowed is an iteration, or best")
+    return int(text)
+
+
 def restore(folder: Path, engine: str | None, motion: str | None, checkpoint: int | str | None) -> Restored:
     """A run folder, loaded to be used; prints in what it differs from the run as trained.
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mimicjax import commands, evaluate_getup, evaluate_push
+from mimicjax import commands, evaluate_getup, evaluate_push, pretrained
 from mimicjax.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,17 +25,13 @@ def _whole(text: str) -> int:
         raise argparse.ArgumentTypeError(f"given {text!r}, allowed is a whole number") from None
 
 
-def _checkpoint(text: str) -> int | str:
-    return text if text == "best" else _whole(text)
-
-
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The command line. Raises UserError."""
     parser = commands.Parser(
         prog="python -m mimicjax.evaluate", allow_abbrev=False,
         description="Evaluate the policy of a run: every clip from its start and from random phases, mode actions.",
     )  # fmt: skip
-    parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="run folder")
+    parser.add_argument("--run", type=pretrained.folder_of, required=True, metavar="DIR|NAME", help=pretrained.HELP)
     parser.add_argument(
         "--engine", help="native, mjx-jax, mjx-warp or auto (the run's own); another is a sim-to-sim check"
     )
@@ -43,7 +39,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
                         help="episodes from random phases, spread evenly over the clips (%(default)s); "
                         "each clip's start comes on top")  # fmt: skip
     parser.add_argument("--motion", metavar="NAME|FILE", help="clip or set to imitate instead of the run's")
-    parser.add_argument("--checkpoint", type=_checkpoint, metavar="STEP",
+    parser.add_argument("--checkpoint", metavar="STEP",
                         help="its iteration, or best: by length of test episodes, then error (the latest)")  # fmt: skip
     parser.add_argument("--seed", type=_whole, default=0, help="seed of the phases (%(default)s)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (evaluation/ in the run folder)")
@@ -55,13 +51,17 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
                         help="push the robot instead: tiny, quick (if none is named), punch, full or FILE.yaml; "
                         "see docs/robustness.md")  # fmt: skip
     parser.add_argument(
-        "--compare", type=Path, metavar="RUN2", help="with --push-sweep: push this run alike, side by side"
+        "--compare",
+        type=pretrained.folder_of,
+        metavar="RUN2",
+        help="with --push-sweep: push this run alike, side by side",
     )
     parser.add_argument(
         "--getup", action="store_true",
         help="begin on the ground instead: how many get up and are with the clip again; see docs/robustness.md",
     )  # fmt: skip
     options = parser.parse_args(argv)
+    options.checkpoint = commands.checkpoint(options.checkpoint)
     evaluate_push.check(options)
     if options.episodes < 0:
         raise UserError(f"--episodes {options.episodes}: must be 0 (only the clips' starts) or more")
@@ -101,7 +101,7 @@ def run(argv: Sequence[str]) -> int:
         console.print(f"and {len(names) - table.MOST_CLIPS} better clips, in the files")
     stem = f"{restored.step:010d}-{engine.name}-seed{options.seed}"
     stem += f"-{Path(options.motion).stem}" if options.motion else ""
-    for path in output.write(options.out or options.run / "evaluation", stem, data, report.rows(data)):
+    for path in output.write(options.out or pretrained.results_of(options.run), stem, data, report.rows(data)):
         print(path)
     if options.video:
         _film(restored, options, restored.world.test_env)

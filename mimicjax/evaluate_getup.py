@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mimicjax import commands
+from mimicjax import commands, pretrained
 from mimicjax.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace, film: Callable[[Restored, argparse.Namespac
     _show(data)
     stem = f"getup-{restored.step:010d}-{engine.name}-seed{options.seed}"
     stem += f"-{Path(options.motion).stem}" if options.motion else ""
-    for path in output.write(options.out or options.run / "evaluation", stem, data, getup.rows(data)):
+    for path in output.write(options.out or pretrained.results_of(options.run), stem, data, getup.rows(data)):
         print(path)
     if options.video:
         film(restored, options, env)

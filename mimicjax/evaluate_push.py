@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mimicjax import commands, config
+from mimicjax import commands, config, pretrained
 from mimicjax.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     facts = [describe(each, options.seed) | {"error_about": sweep.error_about(each.world.scope)} for each in runs]
     data = report.data(facts[0], _about(pushes, facts), sweeps)
     _show(sweeps)
-    out, stem = options.out or options.run / "evaluation", _stem(options, runs[0], labels)
+    out, stem = options.out or pretrained.results_of(options.run), _stem(options, runs[0], labels)
     paths = output.write(out, stem, data, report.rows(sweeps))
     for path in paths + figures.draw(out, stem, sweeps):
         print(path)

@@ -6,4 +6,4 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 ROOT = PACKAGE / "data" if (PACKAGE / "data").is_dir() else PACKAGE.parent
-ROBOTS, MOTIONS, CONFIGS = ROOT / "robots", ROOT / "motions", ROOT / "configs"
+ROBOTS, MOTIONS, CONFIGS, PRETRAINED = (ROOT / name for name in ("robots", "motions", "configs", "pretrained"))

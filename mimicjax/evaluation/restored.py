@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from mimicjax import config
+from mimicjax import config, pretrained
 from mimicjax.config.settings import RunSettings
 from mimicjax.engine import choose
 from mimicjax.engine.scene import Scene
@@ -40,10 +40,16 @@ class Restored(NamedTuple):
         return ((self.facts.get("config") or {}).get("engine") or {}).get("name")
 
 
+def lean(agent: Agent) -> Agent:
+    """What of an agent acts: without critic and optimisers, which packed policies leave out."""
+    return agent._replace(critic=(), actor_opt=(), critic_opt=())
+
+
 def settings_of(folder: Path) -> RunSettings:
     """The resolved settings in a run folder. Raises UserError if it is none."""
     if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such run folder")
+        known = f"; policies that come with mimicjax: {', '.join(pretrained.names())}"
+        raise UserError(f"{folder}: there is no such run folder{known}")
     file = folder / "config.yaml"
     if not file.is_file():
         raise UserError(f"{folder}: is no run folder (no config.yaml in it)")

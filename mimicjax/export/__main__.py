@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mimicjax import commands
+from mimicjax import commands, pretrained
 from mimicjax.errors import UserError, pick
 
 if TYPE_CHECKING:
@@ -22,9 +22,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         prog="python -m mimicjax.export", allow_abbrev=False,
         description="Write a run's policy as FILE.onnx, and beside it its scene (FILE.xml) and a recorded episode (FILE.npz).",
     )  # fmt: skip
-    parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="run folder")
+    parser.add_argument("--run", type=pretrained.folder_of, required=True, metavar="DIR|NAME", help=pretrained.HELP)
     parser.add_argument(
-        "-o", "--out", type=Path, metavar="FILE.onnx", help="what to write (policy.onnx in the run folder)"
+        "-o",
+        "--out",
+        type=Path,
+        metavar="FILE.onnx",
+        help="what to write (policy.onnx in the run folder)",
     )
     parser.add_argument("--checkpoint", metavar="STEP", help="its iteration, or best (the latest)")
     parser.add_argument("--motion", metavar="NAME|FILE", help="clip or set whose reference is baked in (the run's)")
@@ -36,11 +40,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--stablehlo", action="store_true", help="also FILE.stablehlo: observations to actions, by jax.export"
     )
     options = parser.parse_args(argv)
-    if options.checkpoint not in (None, "best"):
-        if not options.checkpoint.isdigit():
-            raise UserError(f"--checkpoint {options.checkpoint}: allowed is an iteration, or best")
-        options.checkpoint = int(options.checkpoint)
-    options.out = options.out or options.run / "policy.onnx"
+    options.checkpoint = commands.checkpoint(options.checkpoint)
+    options.out = options.out or pretrained.results_of(options.run).with_name("policy.onnx")
     if options.out.suffix != ".onnx":
         raise UserError(f"-o {options.out}: the name must end in .onnx")
     if options.seconds is not None and not options.seconds > 0:

@@ -11,7 +11,20 @@ import pytest
 import mimicjax
 
 PACKAGE = Path(mimicjax.__file__).parent
-BASE = {"arrays", "bar", "statistics", "types", "rotation", "config", "errors", "files", "paths", "text", "versions"}
+BASE = {
+    "arrays",
+    "bar",
+    "statistics",
+    "types",
+    "rotation",
+    "config",
+    "errors",
+    "files",
+    "paths",
+    "pretrained",
+    "text",
+    "versions",
+}
 LAYERS = [
     "robot",
     "motion",
