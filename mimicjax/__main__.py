@@ -11,7 +11,7 @@ from pathlib import Path
 from mimicjax import commands
 from mimicjax.errors import pick
 
-NAMES = ("train", "evaluate", "motion", "robot", "train_prior", "benchmark", "export", "pack")
+NAMES = ("train", "evaluate", "motion", "robot", "train_prior", "benchmark", "export", "pack", "play")
 
 
 def purpose(name: str) -> str:

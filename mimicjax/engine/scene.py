@@ -75,19 +75,20 @@ def build(
 
     Raises UserError if the MJCF cannot be compiled, does not match the robot's figures, or sim_freq does not fit.
     """
-    model = _compiled(robot, settings, furnish)[1]
+    model = compiled(robot, settings, furnish)[1]
     bodies = robot.wrench_bodies if wrench_bodies is None else wrench_bodies
     return Scene(model, robot, layout.of(model, robot, bodies, ground))
 
 
 def xml(robot: Robot, settings: EngineSettings, furnish: Sequence[Furnish] = ()) -> str:
     """The scene that `build` makes, as an MJCF of its own, for who plays an exported policy. Raises UserError as `build`."""
-    return _compiled(robot, settings, furnish)[0].to_xml()
+    return compiled(robot, settings, furnish)[0].to_xml()
 
 
-def _compiled(
+def compiled(
     robot: Robot, settings: EngineSettings, furnish: Sequence[Furnish]
 ) -> tuple[mujoco.MjSpec, mujoco.MjModel]:
+    """The spec and the model of `build`. Raises UserError as it does."""
     substeps(settings)
     try:
         spec = mjcf.read(robot.xml)

@@ -1,0 +1,1 @@
+"""Looking on in a browser while a policy plays, and shoving it (docs/viewer.md)."""
