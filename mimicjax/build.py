@@ -29,7 +29,7 @@ from mimicjax.motion.memory import of_a_device
 from mimicjax.motion.reference import Motion
 from mimicjax.motion.sampling import Sampler
 from mimicjax.robot import symmetry
-from mimicjax.run import checkpoint, checkpoint_files, checks, devices, memory, rollout
+from mimicjax.run import checkpoint, checkpoint_files, checks, devices, hosts, memory, rollout
 from mimicjax.run.iteration import Parts
 from mimicjax.run.loop import Training
 from mimicjax.run.memory import Room
@@ -103,7 +103,7 @@ def room(of: World) -> Room:
     learned = lambda key: (first_agent(of, key), [model.init(key) for model in one.reward_models])  # noqa: E731
     trees = jax.eval_shape(learned, jax.random.key(0)), of.motion
     fixed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(trees))
-    return Room(sum(one.bytes_per_env.values()), fixed, of_a_device(of.devices))
+    return Room(sum(one.bytes_per_env.values()), fixed, of_a_device(hosts.own(of.devices)))
 
 
 def fitted_world(settings: RunSettings, clips: tuple[Clip, ...] = ()) -> World:
@@ -116,6 +116,7 @@ def fitted_world(settings: RunSettings, clips: tuple[Clip, ...] = ()) -> World:
     cores = jax.devices()
     one = world(dataclasses.replace(settings, num_envs=len(cores)), clips=clips)
     count, why = memory.fitting(room(one), settings.memory_fraction, cores[0].platform)
+    count, _ = hosts.agree(count, False)  # machines may have more or less memory
     there = world(dataclasses.replace(settings, num_envs=count * len(cores)), clips=one.clips)
     return there._replace(notes=(*there.notes, why))
 
@@ -242,7 +243,7 @@ def training(of: World, resume: bool = False) -> Training:
         first=first,
         place=place,
         test=lambda agent, key: compiled_test(agent, of.motion, key),
-        motion=of.motion,
+        motion=devices.everywhere(of.motion, of.devices),
         facts=facts(of) | {"bytes_per_env": whole.bytes_per_env},
         notes=(*of.notes, _memory(whole, there), *checks.sizes(settings, whole.envs)),
         clips=_clips(of, whole.sampler),

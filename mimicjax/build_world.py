@@ -25,7 +25,7 @@ from mimicjax.motion.coordinates import touching
 from mimicjax.motion.datasets import load_motions
 from mimicjax.robot import gains
 from mimicjax.robot.load import load as load_robot
-from mimicjax.run import checks
+from mimicjax.run import checks, hosts
 from mimicjax.types import Clip, Robot
 from mimicjax.world import World
 
@@ -52,13 +52,15 @@ def world(settings: RunSettings, furnish: Sequence[Furnish] = (), clips: tuple[C
     if not count:
         count = ENVS_PER_DEVICE.get(kind, 4096) * len(cores)
         notes.append(f"{count} environments: {count // len(cores)} for each of {len(cores)} {kind} device(s)")
+    if hosts.count() > 1:
+        notes.append(f"{hosts.count()} processes, {len(cores)} devices together")
     if count % len(cores):
         low = max(len(cores), count - count % len(cores))
         raise UserError(f"num_envs is {count}; it must be divisible by the {len(cores)} devices, for example {low}")
     settings = dataclasses.replace(settings, num_envs=count, engine=dataclasses.replace(settings.engine, name=name))
     dt = 1.0 / settings.engine.control_freq
     checks.clips_fit(settings, clips)
-    motion, note = reference.prepare(robot, library.pack(robot, clips), dt, cores)
+    motion, note = reference.prepare(robot, library.pack(robot, clips), dt, hosts.own(cores))
     notes.append(note)
     task = tasks.of(robot, settings.env, dt)
     furnish = [*furnish, *([task.furnish] if task and task.furnish else [])]

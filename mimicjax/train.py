@@ -10,7 +10,7 @@ from mimicjax import commands, config
 from mimicjax.config.settings import RunSettings
 from mimicjax.errors import UserError
 from mimicjax.names import NAMES
-from mimicjax.run import checkpoint
+from mimicjax.run import checkpoint, hosts
 
 DEFAULT = "add_g1"
 
@@ -29,6 +29,7 @@ def parse(argv: Sequence[str]) -> tuple[RunSettings, Path, bool]:
         "--resume", nargs="?", const="", metavar="DIR",
         help="go on with the run in DIR, --out or runs/<config>, and its own config",
     )  # fmt: skip
+    hosts.add_flags(parser)
     argv = commands.long_flags(argv)
     place = _folders(argv)
     resume = place.resume is not None
@@ -74,6 +75,12 @@ def _without_config(argv: Sequence[str]) -> list[str]:
 def run(argv: Sequence[str]) -> int:
     """Train as the command line says; exit code 0 if the budget was used up, 130 if interrupted."""
     settings, out, resume = parse(argv)
+    hosts.join(*hosts.named(argv))
+    with hosts.together():
+        return _run(settings, out, resume)
+
+
+def _run(settings: RunSettings, out: Path, resume: bool) -> int:
     from mimicjax import build  # after parsing: --help and mistakes answer at once
     from mimicjax.evaluation import skill
     from mimicjax.motion.check import show
@@ -82,7 +89,8 @@ def run(argv: Sequence[str]) -> int:
     from mimicjax.run import checks, loop
 
     commands.fit_threads(settings.engine.name)
-    loop.check_folder(out, resume)
+    if hosts.leads():
+        loop.check_folder(out, resume)
     settings = skill.resolve(settings)
     checks.settings_fit(settings)
     robot = load(settings.robot)
@@ -92,7 +100,7 @@ def run(argv: Sequence[str]) -> int:
     if not resume:
         verdict = show.in_a_line(robot, clips, settings.motion)
         training = training._replace(notes=(*training.notes, verdict))
-    if not resume:
+    if not resume and hosts.leads():
         loop.write_config(world.settings, out)
     done = loop.train(training, out, resume)
     return 0 if done else 130

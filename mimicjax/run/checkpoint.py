@@ -23,6 +23,7 @@ import numpy as np
 from mimicjax import config
 from mimicjax.errors import UserError
 from mimicjax.run import checkpoint_files as files
+from mimicjax.run import hosts
 from mimicjax.versions import versions
 
 FORMAT_VERSION = 2  # 1: until 2026-11-24, with other states of policies and environments
@@ -167,7 +168,7 @@ def _place(array: np.ndarray, like: Any) -> Any:
         return array.astype(like.dtype, copy=False)[()] if isinstance(like, np.generic) else array
     sharding = getattr(like, "sharding", None) if getattr(like, "committed", True) else None
     value = jax.random.wrap_key_data(jax.numpy.asarray(array), impl=_impl(like)) if _is_key(like) else array
-    return jax.device_put(value, sharding)
+    return hosts.put(value, sharding)
 
 
 def _impl(key: Any) -> str:

@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mimicjax import statistics
 from mimicjax.motion.reference import Motion
-from mimicjax.run import iteration
+from mimicjax.run import hosts, iteration
 from mimicjax.run.iteration import Parts, Rolled
 from mimicjax.run.rollout import Actors
 from mimicjax.statistics import Statistics
@@ -50,6 +50,14 @@ def compiled(parts: Parts, devices: tuple[Device, ...]) -> tuple[Chunk, Callable
         return _over(parts, devices)
     chunk: Any = _InTwo(parts) if parts.engine.on_host else jax.jit(iteration.chunk(parts), donate_argnums=0)
     return chunk, lambda state: jax.device_put(state, device)
+
+
+def everywhere(tree: Any, devices: tuple[Device, ...]) -> Any:
+    """Arrays of this process for a chunk over several processes, on all their devices; for one process, as they are."""
+    if hosts.count() == 1:
+        return tree
+    sharding = NamedSharding(Mesh(np.asarray(devices), (AXIS,)), PartitionSpec())
+    return jax.tree.map(lambda leaf: hosts.put(leaf, sharding), tree)
 
 
 class _InTwo:
@@ -95,8 +103,8 @@ def _over(parts: Parts, devices: tuple[Device, ...]) -> tuple[Chunk, Callable[[T
 
     def place(state: TrainState) -> TrainState:
         shardings = jax.tree.map(lambda spec: NamedSharding(mesh, spec), tree, is_leaf=is_spec)
-        return jax.device_put(state, jax.tree.map(
-            lambda sharding, part: jax.tree.map(lambda _: sharding, part), shardings, state,
-            is_leaf=lambda x: isinstance(x, NamedSharding)))  # fmt: skip
+        return jax.tree.map(
+            lambda sharding, part: jax.tree.map(lambda leaf: hosts.put(leaf, sharding), part), shardings, state,
+            is_leaf=lambda x: isinstance(x, NamedSharding))  # fmt: skip
 
     return jax.jit(mapped, donate_argnums=0), place

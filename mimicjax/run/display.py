@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -44,14 +45,15 @@ class Display:
     training.
 
     budget: 0 for no limit; of several limits, whichever is reached first ends the run. start: where it begins (a resumed
-    run is not at zero). stream: None takes stdout. bar: None draws one if the stream is a terminal.
+    run is not at zero). stream: None takes stdout. bar: None draws one if the stream is a terminal. mute:
+        show nothing.
     """
 
     def __init__(
         self, budget: Extent | None = None, start: Extent | None = None, *, stream: TextIO | None = None,
-        bar: bool | None = None, clock: Callable[[], float] = time.monotonic,
+        bar: bool | None = None, mute: bool = False, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        target = stream or sys.stdout
+        target = open(os.devnull, "w") if mute else stream or sys.stdout  # noqa: SIM115
         self.budget = tuple(limit or math.inf for limit in budget or Extent())
         self.clock, self.begin = clock, clock()
         self.now = self.first = start or Extent()

@@ -1,4 +1,4 @@
-"""Ctrl-C while training: the first lets the run save itself, the second ends the process at once."""
+"""Ctrl-C and schedulers' signals while training: the first lets the run save itself, a second Ctrl-C ends the process."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ENDING = (signal.SIGINT, signal.SIGTERM)  # the second of them ends the process
+SIGNALS = (*ENDING, signal.SIGUSR1)  # schedulers send SIGUSR1 a while before they take the machine away
 CODE = 130  # exit code, as shells give it to what Ctrl-C ended
 SHOW_CURSOR = "\x1b[?25h"  # the live display hides it
 
 
 class Interrupt:
-    """`asked` is true from the first Ctrl-C (or SIGTERM) on; the second one ends the process.
+    """`asked` is true from the first Ctrl-C (or SIGTERM, SIGUSR1) on; a second Ctrl-C or SIGTERM ends the process.
 
     Python handles signals between its own instructions, so not before a compilation or a chunk is over; and unwinding
     while XLA's threads still call the native engine crashes. A thread that reads the numbers of the signals as they come
@@ -53,14 +54,14 @@ class Interrupt:
 
 
 def _watch(end: int) -> None:
-    """Ends the process at the second signal whose number is read from `end`."""
+    """Ends the process at the second ENDING signal whose number is read from `end`."""
     seen = 0
     while seen < 2:
         numbers = os.read(end, 64)
         if not numbers:
             os.close(end)
             return
-        seen += sum(number in SIGNALS for number in numbers)
+        seen += sum(number in ENDING for number in numbers)
     if sys.stdout.isatty():
         os.write(1, SHOW_CURSOR.encode())
     os.write(2, b"\nmimicjax.train: stopped at once; the run is as its last checkpoint has it\n")

@@ -98,6 +98,22 @@ class Logger:
         self.close()
 
 
+class Silent:
+    """The log of a process that does not lead: another one writes the rows that all have."""
+
+    def write(self, row: Mapping[str, Any], env: Iterable[str] = ()) -> None:
+        """Nothing."""
+
+    def write_beside(self, name: str, text: str) -> None:
+        """Nothing."""
+
+    def __enter__(self) -> Silent:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 def group(name: str, env: Iterable[str] = ()) -> str:
     """MimicKit's TensorBoard group of a column; tracking errors are the environment's without being listed."""
     if name.endswith(("_Return", "_Episode_Length")):

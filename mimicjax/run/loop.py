@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mimicjax import config, files, statistics
@@ -18,10 +18,10 @@ from mimicjax.config.settings import RunSettings
 from mimicjax.env import rewards
 from mimicjax.errors import UserError
 from mimicjax.motion import sampling_table
-from mimicjax.run import checkpoint, guard
+from mimicjax.run import checkpoint, guard, hosts
 from mimicjax.run.display import Display, Extent
 from mimicjax.run.interrupt import Interrupt
-from mimicjax.run.log import Logger
+from mimicjax.run.log import Logger, Silent
 from mimicjax.run.sickness import Watch
 from mimicjax.statistics import Statistics
 from mimicjax.types import Episodes, TrainState
@@ -105,7 +105,7 @@ def train(training: Training, out: Path, resume: bool) -> bool:
 
     Raises UserError if another process trains in `out`.
     """
-    with files.alone(out):
+    with files.alone(out) if hosts.leads() else contextlib.nullcontext():
         return _train(training, out, resume)
 
 
@@ -122,8 +122,8 @@ def _train(training: Training, out: Path, resume: bool) -> bool:
     budget = Extent(settings.max_samples, settings.max_minutes, settings.max_iterations)
     keep = settings.keep
     with (
-        Logger(out, done * per if resume else None, curves=keep.curves) as log,
-        Display(budget, Extent(done * per, clock.hours() * 60, done)) as display,
+        Logger(out, done * per if resume else None, curves=keep.curves) if hosts.leads() else Silent() as log,
+        Display(budget, Extent(done * per, clock.hours() * 60, done), mute=not hosts.leads()) as display,
         Interrupt(display.message) as interrupt,
     ):
         for note in training.notes:
@@ -134,13 +134,16 @@ def _train(training: Training, out: Path, resume: bool) -> bool:
         session = _Session(training, state, done, clock, out, log, display)
         if session.finished():
             display.message(f"its budget is used up ({_budget(settings)}): nothing to do; a larger one goes on")
-        while not session.finished() and not interrupt.asked:
-            session.advance()
+        while True:
+            n, stop = hosts.agree(0 if session.finished() else session.next(), interrupt.asked)
+            if stop or not n:
+                break
+            session.advance(n)
         if session.done > session.saved:
             session.output()
-    if interrupt.asked:  # said when the live line is gone, so as to be the last that stands there
+    if stop:  # said when the live line is gone, so as to be the last that stands there
         display.message(f"stopped at iteration {session.done}; go on with: python -m mimicjax.train --resume {out}")
-    return not interrupt.asked
+    return not stop
 
 
 def _budget(settings: RunSettings) -> str:
@@ -163,7 +166,7 @@ class _Session:
     done: int  # iterations
     clock: Clock
     out: Path
-    log: Logger
+    log: Logger | Silent
     display: Display
     saved: int = -1
     sums: Statistics = dataclasses.field(default_factory=dict)  # on the host, since the last log row
@@ -187,7 +190,7 @@ class _Session:
         ]
         return bool(any(over) or (s.max_minutes and self.clock.hours() * 60 >= s.max_minutes))
 
-    def _next(self) -> int:
+    def next(self) -> int:
         """Iterations of the next chunk: about SHOW_SECONDS, never past an output or the end of the budget."""
         s = self.training.settings
         limits = [max(1, int(SHOW_SECONDS / self.per_iteration)) if self.per_iteration > 0 else 1]
@@ -198,10 +201,10 @@ class _Session:
             limits.append(math.ceil(s.max_samples / self.per) - self.done)
         return max(1, min(limits))
 
-    def advance(self) -> None:
-        """One chunk, and an output when it is due."""
-        n, begin = self._next(), time.monotonic()
-        self.state, stats = self.training.chunk(self.state, self.training.motion, jnp.int32(n))
+    def advance(self, n: int) -> None:
+        """One chunk of n iterations, and an output when it is due."""
+        begin = time.monotonic()
+        self.state, stats = self.training.chunk(self.state, self.training.motion, np.int32(n))
         stats = jax.device_get(stats)
         if names := guard.unsound(self.state):
             return self._go_back(self.done + n, names)
@@ -241,8 +244,7 @@ class _Session:
         """Test, log, save: a row of log.txt and a checkpoint."""
         settings = self.training.settings
         key = jax.random.fold_in(jax.random.key(settings.seed + 1), self.done)
-        agent = jax.device_put(self.state.agent, jax.devices()[0])
-        result = jax.device_get(self.training.test(agent, key))
+        result = jax.device_get(self.training.test(hosts.on_one(self.state.agent), key))
         row = self._columns(result, statistics.values(self.sums))
         if self.training.clips:
             table = self.training.clips(self.state)
@@ -255,10 +257,10 @@ class _Session:
             "hours": self.clock.hours(),
             "score": _score(row),
         }
-        checkpoint.save(
-            self.out / "checkpoints", self.done, self.state, {**self.training.facts, **facts},
-            keep=settings.keep.keep_checkpoints,
-        )  # fmt: skip
+        state = hosts.gathered(self.state)
+        if hosts.leads():
+            kept = settings.keep.keep_checkpoints
+            checkpoint.save(self.out / "checkpoints", self.done, state, {**self.training.facts, **facts}, keep=kept)
         self.saved, self.setbacks = self.done, 0
         self.sums, self.counted, self.seconds = {}, 0, 0.0
         self._show(row, logged=True)
