@@ -1,4 +1,4 @@
-"""python -m mimicjax.motion: make, check and look at motion files."""
+"""python -m mimicjax.motion: import, make, check and look at motion files."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mimicjax.motion.check import command as check
 from mimicjax.motion.check.report import Report
 from mimicjax.motion.datasets import load_motions
 from mimicjax.motion.files import write_clip
+from mimicjax.motion.imports import command as imports
 from mimicjax.motion.make.clips import MAKERS, make
 from mimicjax.robot.load import load
 
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         making.add_argument("--" + name.replace("_", "-"), type=float, metavar="X", help="; ".join(texts))
     making.set_defaults(run=_make)
     check.add(verbs, _watched, view.write)
+    imports.add(verbs)
     command = verbs.add_parser("view", help="draw a motion", description="Draw a motion.")
     command.add_argument("motions", nargs=1, metavar="NAME|FILE",
                          help="a shipped motion (walk), an .npz, MimicKit's .pkl, or a set of them (.yaml)")  # fmt: skip

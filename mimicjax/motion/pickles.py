@@ -26,7 +26,7 @@ from mimicjax.types import BALL, CLAMP, WRAP, Clip, Robot
 
 MOST_BYTES = 2**30  # larger files are refused unread
 MOST_NUMBERS = 2**27  # a few bytes of a pickle can stand for very long lists
-OTHER_FORMATS = "docs/formats.md says how to write an .npz of ours with numpy"  # what refusals end with
+OTHER_FORMATS = "python -m mimicjax.motion import reads those of other projects"  # what refusals end with
 
 
 class _Dtype:
