@@ -18,7 +18,7 @@ from mimicjax.motion._numpy_rotation import between, exp_to_quat, from_euler, mu
 from mimicjax.motion.check.suspicion import breadth_first
 from mimicjax.motion.files import read_clip
 from mimicjax.motion.imports import convert, evidence
-from mimicjax.motion.imports.convert import Wishes
+from mimicjax.motion.imports.convert import ImportOptions
 from mimicjax.motion.imports.evidence import Reading
 from mimicjax.motion.imports.read import read
 from mimicjax.paths import MOTIONS, ROOT
@@ -36,7 +36,7 @@ def walk(g1) -> Clip:
 
 def imported(path: Path, robot: Robot, **wishes) -> tuple[Clip, str]:
     (raw,) = read(path, robot)
-    clip, notes = convert.clip_of(raw, robot, Wishes(**wishes))
+    clip, notes = convert.clip_of(raw, robot, ImportOptions(**wishes))
     return clip, "; ".join(notes)
 
 

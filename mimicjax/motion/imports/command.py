@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
             raise UserError(f"--{name} {value:g}: allowed is 1 to 10000")
     robot, failed, made = load(args.robot), 0, 0
     paths = [path for given in args.files for path in _found(given)]
-    wishes = convert.Wishes(
+    wishes = convert.ImportOptions(
         fps=args.fps, order=args.quat, breadth=None if args.tree is None else args.tree == "breadth", joints=args.joints,
         rate=args.rate, start=args.start, end=args.end, loop=None if args.loop is None else args.loop == "wrap",
         ground=args.ground,
@@ -83,7 +83,7 @@ def _found(given: Path) -> list[Path]:
     return found
 
 
-def _one(path: Path, robot: Robot, wishes: convert.Wishes, args: argparse.Namespace) -> Iterator[str]:
+def _one(path: Path, robot: Robot, wishes: convert.ImportOptions, args: argparse.Namespace) -> Iterator[str]:
     """Imports a file; a line for every clip that was written."""
     for raw in read(path, robot):
         clip, notes = convert.clip_of(raw._replace(licence=args.licence or raw.licence), robot, wishes)

@@ -20,7 +20,7 @@ DEFAULT_FPS = 30.0
 SETS = {"A": [*range(19), *range(22, 26)], "B": [*range(13), *range(15, 20), *range(22, 27)]}
 
 
-class Wishes(NamedTuple):
+class ImportOptions(NamedTuple):
     """What the user says of a file, or wants of the clip; None: as the file has it, or as evidence has it."""
 
     fps: float | None = None  # that the file was made with
@@ -34,7 +34,7 @@ class Wishes(NamedTuple):
     ground: bool = False  # move it up or down until the lowest sole touches the ground
 
 
-def clip_of(raw: Raw, robot: Robot, wishes: Wishes) -> tuple[Clip, list[str]]:
+def clip_of(raw: Raw, robot: Robot, wishes: ImportOptions) -> tuple[Clip, list[str]]:
     """The clip, and what was found and done, for the user. Raises UserError for what cannot be decided or does not fit."""
     notes = [raw.form, *raw.notes]
     fps = wishes.fps or raw.fps
@@ -65,7 +65,7 @@ def clip_of(raw: Raw, robot: Robot, wishes: Wishes) -> tuple[Clip, list[str]]:
     return clip, notes
 
 
-def _columns(raw: Raw, robot: Robot, wishes: Wishes) -> np.ndarray:
+def _columns(raw: Raw, robot: Robot, wishes: ImportOptions) -> np.ndarray:
     """Joint columns as many as the robot has: by name, all of them, or the 23 that are known of the G1."""
     dof_pos, count = raw.dof_pos, robot.num_dofs
     if raw.names:
@@ -94,7 +94,7 @@ def _columns(raw: Raw, robot: Robot, wishes: Wishes) -> np.ndarray:
 
 
 def _read(
-    raw: Raw, robot: Robot, wishes: Wishes, dof_pos: np.ndarray, fps: float
+    raw: Raw, robot: Robot, wishes: ImportOptions, dof_pos: np.ndarray, fps: float
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """(quaternions w first, columns in the robot's order, what was found) by what user, file and motion say."""
     order, breadth = wishes.order or raw.order, raw.breadth if wishes.breadth is None else wishes.breadth
@@ -119,7 +119,7 @@ def _read(
 
 
 def _cut(
-    raw: Raw, wishes: Wishes, pos: np.ndarray, quat: np.ndarray, dof_pos: np.ndarray, fps: float
+    raw: Raw, wishes: ImportOptions, pos: np.ndarray, quat: np.ndarray, dof_pos: np.ndarray, fps: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """The stretch that is wanted, at the rate that is wanted: linear, rotations along the sphere."""
     duration = (len(pos) - 1) / fps
