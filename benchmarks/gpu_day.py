@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = sys.executable
+WARP = "mjx-warp"
 
 
 class Sizes(NamedTuple):
@@ -69,43 +70,42 @@ def module(name: str, *flags: str) -> list[str]:
     return [PYTHON, "-m", f"mimicjax.{name}", *flags]
 
 
-def _throughput(engine: str, config: str = "deepmimic_g1") -> Callable[[Sizes, Path], list[list[str]]]:
+def throughput(
+    engine: str, config: str = "deepmimic_g1", which: slice = slice(None)
+) -> Callable[[Sizes, Path], list[list[str]]]:
+    """Control steps per second. which: of the numbers of environments; all where there are fewer."""
+
     def commands(sizes: Sizes, out: Path) -> list[list[str]]:
-        name = out / f"throughput_{engine}_{config}.json"
-        counts = sizes.envs if engine != "mjx-jax" else sizes.envs.split(",")[:2][-1]
-        flags = ("--engines", engine, "--num-envs", counts, "--seconds", sizes.seconds, "--json", str(name))
+        name, counts = out / f"throughput_{engine}_{config}.json", sizes.envs.split(",")
+        chosen = ",".join(counts[which] or counts)
+        flags = ("--engines", engine, "--num-envs", chosen, "--seconds", sizes.seconds, "--json", str(name))
         return [module("benchmark", "--config", config, *flags)]
 
     return commands
 
 
-def _train(config: str, motion: str, minutes: float, *flags: str) -> Callable[[Sizes, Path], list[list[str]]]:
+def train(config: str, motion: str, minutes: float, engine: str = WARP) -> Callable[[Sizes, Path], list[list[str]]]:
     def commands(sizes: Sizes, out: Path) -> list[list[str]]:
         length = str(min(minutes, sizes.minutes))
         run = str(out / f"{config}_{Path(motion).stem}")
-        where = ("--out", run, "--motion", motion, "--engine.name", "mjx-warp", "--max-minutes", length)
-        return [module("train", "--config", config, *where, *sizes.learn, *flags)]
+        where = ("--out", run, "--motion", motion, "--engine.name", engine, "--max-minutes", length)
+        return [module("train", "--config", config, *where, *sizes.learn)]
 
     return commands
 
 
-def _repeat(sizes: Sizes, out: Path) -> list[list[str]]:
+def repeat(engine: str = WARP) -> Callable[[Sizes, Path], list[list[str]]]:
     """Two runs of one seed."""
-    flags = (
-        "--config",
-        "deepmimic_g1",
-        "--engine.name",
-        "mjx-warp",
-        *sizes.learn,
-        "--max-iterations",
-        "20",
-        "--keep.iters_per_output",
-        "10",
-    )
-    return [module("train", *flags, "--out", str(out / f"repeat_{number}")) for number in (0, 1)]
+
+    def commands(sizes: Sizes, out: Path) -> list[list[str]]:
+        budget = ("--max-iterations", "20", "--keep.iters_per_output", "10")
+        flags = ("--config", "deepmimic_g1", "--engine.name", engine, *sizes.learn, *budget)
+        return [module("train", *flags, "--out", str(out / f"repeat_{number}")) for number in (0, 1)]
+
+    return commands
 
 
-def _same(out: Path) -> Any:
+def same(out: Path) -> Any:
     """Whether both runs wrote the same rows, but for times."""
     rows = [(out / f"repeat_{number}" / "metrics.jsonl").read_text().splitlines() for number in (0, 1)]
     timeless = [[{k: v for k, v in json.loads(row).items() if k in LEARNED} for row in each] for each in rows]
@@ -115,37 +115,45 @@ def _same(out: Path) -> Any:
 LEARNED = ("Test_Return", "Test_Episode_Length", "Train_Return", "Actor_Loss", "Critic_Loss", "Samples")
 
 
-def _agreement(sizes: Sizes, out: Path) -> list[list[str]]:
-    """One policy on every engine."""
-    run = str(out / "deepmimic_g1_push_walk")
-    engines = ("native", "mjx-warp", "mjx-jax")
-    return [
-        module("evaluate", "--run", run, "--engine", name, "--out", str(out / f"engine_{name}")) for name in engines
-    ]
+def agreement(*engines: str) -> Callable[[Sizes, Path], list[list[str]]]:
+    """The policy of the stage `push` on each of the engines."""
+
+    def commands(sizes: Sizes, out: Path) -> list[list[str]]:
+        run = str(out / "deepmimic_g1_push_walk")
+        return [
+            module("evaluate", "--run", run, "--engine", name, "--out", str(out / f"engine_{name}")) for name in engines
+        ]
+
+    return commands
 
 
-def _sweep(sizes: Sizes, out: Path) -> list[list[str]]:
-    flags = ("--engine", "mjx-warp", "--out", str(out / "sweep"), "--push-sweep", sizes.sweep)
-    return [module("evaluate", "--run", str(out / "deepmimic_g1_push_walk"), *flags)]
+def sweep(engine: str = WARP) -> Callable[[Sizes, Path], list[list[str]]]:
+    """Pushes at the policy of the stage `push`."""
+
+    def commands(sizes: Sizes, out: Path) -> list[list[str]]:
+        flags = ("--engine", engine, "--out", str(out / "sweep"), "--push-sweep", sizes.sweep)
+        return [module("evaluate", "--run", str(out / "deepmimic_g1_push_walk"), *flags)]
+
+    return commands
 
 
-def _contract(engine: str) -> Callable[[Sizes, Path], list[list[str]]]:
+def contract(engine: str) -> Callable[[Sizes, Path], list[list[str]]]:
     files = [str(ROOT / "tests" / "contract" / "test_engines.py")]
     return lambda sizes, out: [[PYTHON, "-m", "pytest", "-q", "-m", "", "-p", "no:cacheprovider", "-k", engine, *files]]
 
 
 STAGES: dict[str, Stage] = {
-    "contract_warp": Stage(200, _contract("mjx-warp")),
-    "throughput_warp": Stage(240, _throughput("mjx-warp")),
-    "push": Stage(420, _train("deepmimic_g1_push", "walk", 5.0)),
-    "walk": Stage(200, _train("deepmimic_g1", "walk", 2.0)),
-    "throughput_push": Stage(120, _throughput("mjx-warp", "deepmimic_g1_push")),
-    "sweep": Stage(300, _sweep),
-    "agreement": Stage(300, _agreement),
-    "repeat": Stage(120, _repeat, _same),
-    "contract_jax": Stage(300, _contract("mjx-jax")),
-    "throughput_jax": Stage(300, _throughput("mjx-jax")),
-    "throughput_native": Stage(120, _throughput("native")),
+    "contract_warp": Stage(200, contract(WARP)),
+    "throughput_warp": Stage(240, throughput(WARP)),
+    "push": Stage(420, train("deepmimic_g1_push", "walk", 5.0)),
+    "walk": Stage(200, train("deepmimic_g1", "walk", 2.0)),
+    "throughput_push": Stage(120, throughput(WARP, "deepmimic_g1_push")),
+    "sweep": Stage(300, sweep()),
+    "agreement": Stage(300, agreement("native", WARP, "mjx-jax")),
+    "repeat": Stage(120, repeat(), same),
+    "contract_jax": Stage(300, contract("mjx-jax")),
+    "throughput_jax": Stage(300, throughput("mjx-jax", which=slice(1, 2))),
+    "throughput_native": Stage(120, throughput("native", which=slice(0, 2))),
 }
 
 
@@ -173,30 +181,32 @@ def tail(file: Path, lines: int) -> str:
     return "\n".join(file.read_text(errors="replace").splitlines()[-lines:])
 
 
-def main(argv: Sequence[str]) -> int:
-    """Perform the chosen stages."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+def main(
+    argv: Sequence[str] | None = None, stages: dict[str, Stage] = STAGES, name: str = "gpu", about: str = __doc__ or ""
+) -> int:
+    """Perform the chosen of `stages`; results go to results/NAME."""
+    parser = argparse.ArgumentParser(description=about.split("\n")[0])
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "benchmarks" / "results" / "gpu", help="folder of the results"
+        "--out", type=Path, default=ROOT / "benchmarks" / "results" / name, help="folder of the results"
     )
-    parser.add_argument("--stages", default=",".join(STAGES), help="which, in this order (%(default)s)")
+    parser.add_argument("--stages", default=",".join(stages), help="which, in this order (%(default)s)")
     parser.add_argument("--tiny", action="store_true", help="rehearse on a CPU")
     options = parser.parse_args(argv)
     names = options.stages.split(",")
-    for name in names:
-        if name not in STAGES:
-            parser.error(f"--stages: given {name!r}, allowed are {', '.join(STAGES)}")
+    for each in names:
+        if each not in stages:
+            parser.error(f"--stages: given {each!r}, allowed are {', '.join(stages)}")
     sizes, out = TINY if options.tiny else FULL, options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.6")  # Warp allocates beside jax
     summary: dict[str, Any] = {}
-    for name in names:
-        print(f"== {name}", flush=True)
-        summary[name] = perform(name, STAGES[name], sizes, out)
+    for each in names:
+        print(f"== {each}", flush=True)
+        summary[each] = perform(each, stages[each], sizes, out)
         (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
-        print(tail(out / f"{name}.txt", 12), summary[name], sep="\n", flush=True)
-    return int(any(code != 0 for each in summary.values() for code in each["exit_codes"]))
+        print(tail(out / f"{each}.txt", 12), summary[each], sep="\n", flush=True)
+    return int(any(code != 0 for result in summary.values() for code in result["exit_codes"]))
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(main())
