@@ -77,7 +77,7 @@ def run(argv: Sequence[str]) -> int:
     if options.push_sweep:
         return evaluate_push.run(options)
     from mimicjax.draw import canvas, video  # after parsing: --help and mistakes answer at once
-    from mimicjax.evaluation import output, report, table
+    from mimicjax.evaluation import endings, output, report, table
     from mimicjax.evaluation.restored import describe, engine_for
 
     if options.video:
@@ -92,16 +92,23 @@ def run(argv: Sequence[str]) -> int:
     print(f"{options.run}, checkpoint {restored.step}: {count} episodes on {world.settings.engine.name}", flush=True)
     engine = engine_for(restored, count)
     results = report.run(restored, engine, options.episodes, options.seed)
-    data = report.report(results, names, describe(restored, options.seed), report.figures_of(world))
+    data = report.report(results, world, describe(restored, options.seed), report.figures_of(world))
     console = commands.console()
     console.print(table.overall(data))
+    if (failed := endings.table(data["endings"])) is not None:
+        console.print(failed)
     if len(names) > 1:
         console.print(table.per_clip(data))
     if len(names) > table.MOST_CLIPS:
         console.print(f"and {len(names) - table.MOST_CLIPS} better clips, in the files")
     stem = f"{restored.step:010d}-{engine.name}-seed{options.seed}"
     stem += f"-{Path(options.motion).stem}" if options.motion else ""
-    for path in output.write(options.out or pretrained.results_of(options.run), stem, data, report.rows(data)):
+    out = options.out or pretrained.results_of(options.run)
+    paths = output.write(out, stem, data, report.rows(data))
+    if data["endings"]:
+        paths.append(out / f"{stem}-endings.png")
+        endings.draw(results, report.durations(world), world.test_env.dt, paths[-1])
+    for path in paths:
         print(path)
     if options.video:
         _film(restored, options, restored.world.test_env)

@@ -311,3 +311,4 @@ class Episodes(NamedTuple):
     done: Array  # [E] int8, how it ended
     errors: dict[str, Array]  # name -> [E], mean over the episode's steps of the tracking errors
     worst: dict[str, Array]  # name -> [E], the largest over the episode's steps
+    last: dict[str, Array]  # name -> [E], in the episode's last step

@@ -35,18 +35,24 @@ def fall(scope: Scope, limit: float = 0.0) -> Failure:
 
     What the clip itself has near the ground may touch it meanwhile, as the hands of a cartwheel.
     """
+    fell = down(scope, limit)
+    return lambda view: jnp.any(fell(view))
+
+
+def down(scope: Scope, limit: float = 0.0) -> Callable[[View], jax.Array]:
+    """Which bodies [N] `fall` is about."""
     robot, ground = scope.robot, scope.layout.ground
     may = np.isin(np.arange(robot.num_bodies), robot.contact_bodies)
     if not len(robot.contact_bodies):
-        return lambda view: jnp.asarray(False)
+        return lambda view: jnp.zeros(robot.num_bodies, bool)
     near = scope.settings.terminations.get("fall", TerminationSettings()).reference
     some = scope.touching.any()  # else the clip's clearance is not computed: it costs as much as the robot's
 
     def failed(view: View) -> jax.Array:
-        fell = ~may & (ground_clearance(robot, view.pose, ground) <= limit)
+        fell = jnp.asarray(~may) & (ground_clearance(robot, view.pose, ground) <= limit)
         if some:
             fell &= ~(ground_clearance(robot, view.reference, ground) <= near)
-        return jnp.any(fell)
+        return fell
 
     return failed
 

@@ -97,6 +97,7 @@ def make(player: Player, measure: Measure | None = None) -> Callable[..., Episod
             done=jnp.zeros(count, jnp.int8),
             errors=zeros,
             worst=zeros,
+            last=zeros,
         )
 
         def step_all(carry: _Progress) -> _Progress:
@@ -111,6 +112,7 @@ def make(player: Player, measure: Measure | None = None) -> Callable[..., Episod
                 done=jnp.where(alive, step.done, old.done),
                 errors={name: old.errors[name] + values for name, values in errors.items()},
                 worst={name: jnp.maximum(old.worst[name], values) for name, values in errors.items()},
+                last={name: jnp.where(alive, values, old.last[name]) for name, values in errors.items()},
             )
             return _Progress(actors, action, alive & (step.done == RUNNING), results)
 

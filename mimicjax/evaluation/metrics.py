@@ -45,10 +45,12 @@ class Results(NamedTuple):
     worst_error: np.ndarray  # [E] m, largest over steps of the mean over bodies
     means: dict[str, np.ndarray]  # MEANS and the figures of the task -> [E], mean over the steps
     broke_rule: np.ndarray  # [E] bool, fell, or had a body more than 1 m from its reference, at some step (MimicKit)
+    last: dict[str, np.ndarray]  # endings.WATCHED -> [E], in the last step
+    strays: bool  # whether leaving the reference ends an episode
 
     def rows(self, which: np.ndarray) -> Results:
         """Only the episodes of a mask [E] or of indices."""
-        return jax.tree.map(lambda values: values[which], self)
+        return jax.tree.map(lambda values: values[which] if np.ndim(values) else values, self)
 
 
 class Estimate(NamedTuple):
@@ -109,7 +111,11 @@ def completion(results: Results) -> np.ndarray:
 def figures(results: Results) -> dict[str, Estimate]:
     """All figures of the episodes, in the order in which they are shown."""
     steps, whole, ones = results.length, completed(results), np.ones(len(results.length))
-    out = {"Completed": share(whole), "Success_MimicKit": share(whole & ~results.broke_rule)}
+    fell = results.last["fell_body"] >= 0
+    out = {"Completed": share(whole), "Fell": share(~whole & fell)}
+    if results.strays:
+        out["Strayed"] = share(~whole & ~fell)
+    out["Success_MimicKit"] = share(whole & ~results.broke_rule)
     out |= {name: share(whole & (results.worst_error <= most)) for name, most in SUCCESS.items()}
     out["Completion"] = ratio(completion(results), ones)
     out["Return_Per_Step"] = ratio(results.total, steps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -13,7 +13,7 @@ import numpy as np
 from mimicjax.env import rewards, terminations
 from mimicjax.env.task import Criterion
 from mimicjax.env.view import View
-from mimicjax.evaluation import episodes, metrics
+from mimicjax.evaluation import endings, episodes, metrics
 from mimicjax.evaluation.episodes import Player
 from mimicjax.evaluation.metrics import FROM, Group, Results
 from mimicjax.evaluation.output import number, plain
@@ -61,7 +61,8 @@ def measure(world: World) -> episodes.Measure:
             "Speed": jnp.linalg.norm(pose.root_vel[:2]),
             "Reference_Speed": jnp.linalg.norm(reference.root_vel[:2]),
         }
-        return {**errors, **speeds, "global_error": distance, "broke_rule": broke}
+        ending = endings.watch(scope, view, moment.time)
+        return {**errors, **speeds, **ending, "global_error": distance, "broke_rule": broke}
 
     return lambda motion, moment: jax.vmap(lambda each: measure_one(motion, each))(moment)
 
@@ -106,13 +107,16 @@ def run(restored: Restored, engine: Engine, random: int, seed: int) -> Results:
         worst_error=episode.worst["global_error"],
         means={name: episode.errors[name] for name in (*metrics.MEANS, *figures_of(world))},
         broke_rule=episode.worst["broke_rule"] > 0,
+        last={name: episode.last[name] for name in endings.WATCHED},
+        strays="pose" in world.settings.env.terminations,
     )
 
 
 def report(
-    results: Results, names: Sequence[str], facts: Mapping[str, Any], figures: Mapping[str, Criterion] | None = None
+    results: Results, world: World, facts: Mapping[str, Any], figures: Mapping[str, Criterion] | None = None
 ) -> dict[str, Any]:
     """All of an evaluation as JSON data. facts: what was evaluated, where and with what. figures: of the task."""
+    names = [clip.name for clip in world.clips]
     groups = list(metrics.groups(results, tuple(names)))
     units = metrics.UNITS | {name: figure.unit for name, figure in (figures or {}).items()}
     when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -121,7 +125,8 @@ def report(
         "confidence": metrics.CONFIDENCE, "units": units,
         "overall": {group.origin: _plain(group) for group in groups if group.clip is None},
         "clips": {name: {g.origin: _plain(g) for g in groups if g.clip == name} for name in names},
-        "episodes": list(_episodes(results, names)),
+        "endings": endings.rows(results, world.robot.body_names, durations(world)),
+        "episodes": list(_episodes(results, world)),
     }  # fmt: skip
 
 
@@ -144,13 +149,21 @@ def rows(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     return table
 
 
-def _episodes(results: Results, names: Sequence[str]):
+def durations(world: World) -> np.ndarray:
+    """Of the clips [M], s."""
+    return np.asarray(jax.device_get(clips_of(world.motion).duration), np.float64)
+
+
+def _episodes(results: Results, world: World):
     done = ("running", "failed", "succeeded", "time up")
-    share = metrics.completion(results)
+    names, share = [clip.name for clip in world.clips], metrics.completion(results)
+    ways, bodies = endings.classify(results, world.robot.body_names)
+    begin, end = (endings.phase(results, durations(world), at_end) for at_end in (False, True))
     for row in range(len(results.clip)):
         yield {
             "clip": names[results.clip[row]], "from": FROM[results.origin[row]], "start": number(results.start[row]),
             "length": int(results.length[row]), "done": done[int(results.done[row])],
+            "ended": ways[row], "body": bodies[row], "start_phase": number(begin[row]), "end_phase": number(end[row]),
             "Completion": number(share[row]), "Return": number(results.total[row]),
             "MPJPE_Global": number(1000.0 * results.global_error[row]),
             "MPJPE_Root": number(1000.0 * results.mean_error["Body_Pos_Err"][row]),

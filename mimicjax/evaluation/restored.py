@@ -48,7 +48,8 @@ def lean(agent: Agent) -> Agent:
 def settings_of(folder: Path) -> RunSettings:
     """The resolved settings in a run folder. Raises UserError if it is none."""
     if not folder.is_dir():
-        known = f"; policies that come with mimicjax: {', '.join(pretrained.names())}"
+        names = ", ".join(pretrained.names())
+        known = f"; policies that come with mimicjax: {names}" if names else ""
         raise UserError(f"{folder}: there is no such run folder{known}")
     file = folder / "config.yaml"
     if not file.is_file():

@@ -64,4 +64,4 @@ def _value(name: str, value: float | None) -> str:
 
 
 def _is_share(name: str) -> bool:
-    return name == "Completed" or name.startswith("Success")
+    return name in ("Completed", "Fell", "Strayed") or name.startswith("Success")

@@ -12,7 +12,7 @@ from restored_runs import untrained
 from mimicjax.config.settings import EnvSettings, LearnSettings, ObservationSettings, RunSettings
 from mimicjax.engine import state
 from mimicjax.errors import UserError
-from mimicjax.evaluation import metrics, output, report, table
+from mimicjax.evaluation import endings, metrics, output, report, table
 from mimicjax.evaluation.metrics import ERRORS, Results
 from mimicjax.robot.load import load
 from mimicjax.types import CLAMP, FAILED, SUCCEEDED, TIME_UP, Clip, Engine
@@ -65,6 +65,8 @@ def results(**changes) -> Results:
         worst_error=np.array([0.2, 0.4, 0.45, 0.6]),
         means={"Speed": np.array([1.0, 1.0, 2.0, 0.5]), "Reference_Speed": np.ones(4)},
         broke_rule=np.array([False, False, True, False]),
+        last={"fell_body": np.full(4, -1.0), "far_body": np.full(4, 2.0), "end_time": np.array([1.0, 3.0, 1.5, 1.0])},
+        strays=True,
     )
     return four._replace(**changes)
 
@@ -77,6 +79,31 @@ def test_figures_of_four_episodes():
     assert figures["Return_Per_Step"] == pytest.approx(40 / 65) and figures["Return"] == pytest.approx(10.0)
     assert figures["Episode_Length"] == pytest.approx(65 / 4)
     assert figures["MPJPE_Global"] == pytest.approx(1000 * (0.1 * 10 + 0.2 * 30 + 0.4 * 15 + 0.3 * 10) / 65)
+
+
+def test_how_episodes_ended_is_told_by_way_body_and_phase():
+    duration, bodies = np.array([1.0]), ("pelvis", "left_hand", "head")
+    ways, names = endings.classify(results(), bodies)
+    assert ways == ["whole", "whole", "left the reference", "whole"] and names == ["", "", "head", ""]
+    (row,) = endings.rows(results(), bodies, duration)
+    assert (row["how"], row["body"], row["episodes"], row["share"], row["phase_median"]) == (
+        "left the reference", "head", 1, 0.25, 0.5,
+    )  # fmt: skip
+    down = {**results().last, "fell_body": np.array([-1.0, -1.0, 1.0, -1.0])}
+    assert endings.classify(results(last=down), bodies)[1][2] == "left_hand"
+    assert metrics.figures(results(last=down))["Fell"].value == 0.25
+    assert metrics.figures(results())["Strayed"].value == 0.25
+    assert endings.classify(results(strays=False), bodies)[0][2] == "unstable"
+    assert endings.table([]) is None and endings.table([row]).row_count == 1
+
+
+def test_survival_counts_every_passage_of_a_part_of_the_clip(tmp_path):
+    # one loop of 1 s in steps of 0.1 s: 10, 30, 15 and 10 steps; the third fails at 1.5 s, in the part from 0.5 on
+    share, passed = endings.survival(results(), np.array([1.0]), 0.1)
+    assert passed.sum() == 65 and share[10] == pytest.approx(1 - 1 / passed[10])
+    assert np.nansum(share < 1) == 1
+    endings.draw(results(), np.array([1.0]), 0.1, tmp_path / "endings.png")
+    assert (tmp_path / "endings.png").stat().st_size > 5000
 
 
 def test_errors_count_every_step_and_one_entry_for_every_reset():
@@ -108,8 +135,13 @@ def test_cases_are_every_start_and_phases_spread_over_the_clips():
 
 
 @pytest.fixture(scope="module")
-def frozen():
-    """Results of a robot that stays as it was put: a clip that stands still, one that walks away upright."""
+def frozen(evaluated):
+    return evaluated[0]
+
+
+@pytest.fixture(scope="module")
+def evaluated():
+    """Results, and the world, of a robot that stays as it was put: a clip that stands still, one that walks away upright."""
     robot = load("g1")
     standing = np.tile(robot.start_qpos, (61, 1)).astype(np.float64)  # 2 s
     walking = standing + SPEED / 30.0 * np.arange(61)[:, None] * (np.arange(robot.nq) == 0)
@@ -120,7 +152,8 @@ def frozen():
     still = Engine("still", state.init, lambda physics, ctrl, wrench, variant: physics, state.write)
     learn = LearnSettings(actor_hidden=[8], critic_hidden=[8])
     settings = RunSettings(env=EnvSettings(observations=ObservationSettings(joints="angle")), learn=learn)
-    return report.run(untrained(robot, clips, settings), still, 6, 0)
+    restored = untrained(robot, clips, settings)
+    return report.run(restored, still, 6, 0), restored.world
 
 
 def test_standing_still_is_a_perfect_imitation_of_a_clip_that_stands(frozen):
@@ -165,14 +198,17 @@ def test_clips_are_shown_worst_first():
     assert list(shown.columns[0].cells)[:2] == ["clip099", "clip098"]
 
 
-def test_report_is_written_whole_as_json_and_csv(frozen, tmp_path):
+def test_report_is_written_whole_as_json_and_csv(evaluated, tmp_path):
     facts = {"run": "r", "checkpoint": 5, "engine": "still", "seed": 0, "versions": {}}
-    data = report.report(frozen, ("stand", "walk_away"), facts)
+    data = report.report(*evaluated, facts)
     paths = output.write(tmp_path / "deep" / "er", "name", data, report.rows(data))
     read = json.loads(paths[0].read_text())
     assert read["clips"]["stand"]["start"]["Completed"]["value"] == 1.0 and len(read["episodes"]) == 8
     assert read["episodes"][1]["done"] == "failed" and read["episodes"][1]["length"] == 34
+    assert read["episodes"][1]["ended"] == "left the reference" and read["episodes"][1]["body"]
+    assert read["episodes"][1]["end_phase"] == pytest.approx(34 / 60, abs=1e-3)
     rows = list(csv.DictReader(paths[1].open()))
+    assert sum(row["episodes"] for row in read["endings"]) == 1 and float(rows[0]["Strayed"]) == 1 / 8
     assert [row["clip"] for row in rows] == [""] * 3 + ["stand"] * 3 + ["walk_away"] * 3
     assert float(rows[4]["Completed"]) == 1.0 and rows[4]["MPJPE_Global_low"] == "" and rows[0]["engine"] == "still"
     assert sorted(p.name for p in paths[0].parent.iterdir()) == ["name.csv", "name.json"]

@@ -34,7 +34,7 @@ def first() -> TrainState:
 
 def episodes(agent: Any, key: jax.Array) -> Episodes:
     rows = np.ones(2, np.float32)
-    return Episodes(rows.astype(np.int32), rows, np.zeros(2, np.int8), {}, {})
+    return Episodes(rows.astype(np.int32), rows, np.zeros(2, np.int8), {}, {}, {})
 
 
 def training(breaks: Callable[[TrainState], bool]) -> Training:
