@@ -24,18 +24,12 @@ def draw(folder: Path) -> None:
     if not table:
         return
     axes = {"samples": table["Samples"], "minutes": table.get("Wall_Time", np.zeros(0)) * 60}
-    panels: dict[str, Callable[[Curves], Curves]] = {
-        "episode length (control steps)": _lengths,
-        REWARD: _rewards,
-        "tracking error in tests (mm)": _errors,
-        "samples per second": _speed,
-    }
     sheet = figure.make(16, 7)
     sheet.suptitle(folder.resolve().name)
-    grid = sheet.subplots(len(axes), len(panels), squeeze=False)
+    grid = sheet.subplots(len(axes), len(PANELS), squeeze=False)
     for row, (unit, x) in zip(grid, axes.items(), strict=True):
-        for axis, (title, of) in zip(row, panels.items(), strict=True):
-            _panel(axis, x, of(table), unit, title)
+        for axis, (title, of) in zip(row, PANELS.items(), strict=True):
+            panel(axis, x, of(table), unit, title)
     figure.write(sheet, folder / "curves.png", dpi=80)
 
 
@@ -67,7 +61,8 @@ def without_short_rows(table: Curves) -> Curves:
     return {name: np.where(few, np.nan, y) if name.startswith(training) else y for name, y in table.items()}
 
 
-def _panel(axis: Any, x: np.ndarray, curves: Curves, unit: str, title: str) -> None:
+def panel(axis: Any, x: np.ndarray, curves: Curves, unit: str, title: str) -> None:
+    """Draw label -> values over x of a unit."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     for label, y in curves.items():
@@ -116,3 +111,12 @@ def _speed(table: Curves) -> Curves:
 
 def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(a, b, out=np.full_like(a, np.nan), where=b > 0)
+
+
+# title -> what it shows of a table
+PANELS: dict[str, Callable[[Curves], Curves]] = {
+    "episode length (control steps)": _lengths,
+    REWARD: _rewards,
+    "tracking error in tests (mm)": _errors,
+    "samples per second": _speed,
+}
