@@ -40,4 +40,6 @@ def draw(tables: Sequence[Curves], path: Path, title: str) -> None:
         curves.panel(axis, samples, {label: values[1] for label, values in found.items()}, "samples", kind)
         for line, (low, _, high) in zip(axis.get_lines(), found.values(), strict=True):
             axis.fill_between(samples, low, high, alpha=0.2, color=line.get_color(), linewidth=0)
+            if kind != curves.REWARD:  # whose limits follow what is drawn; the others' are the mean's
+                axis.set_ylim(top=max(axis.get_ylim()[1], 1.03 * np.nanmax(high, initial=0.0)))
     figure.write(sheet, path, dpi=80)
