@@ -132,6 +132,10 @@ def write(restored: Restored, out: Path, text: str) -> int:
     try:
         half.mkdir(parents=True)
         checkpoint.save(half / "checkpoints", restored.step, {"agent": lean(restored.agent)}, {**facts, "packed": True})
+        for note in half.rglob(
+            "commit_success.txt"
+        ):  # Orbax's, with a path of this machine in it; only object stores need it
+            note.unlink()
         shutil.copyfile(restored.folder / "config.yaml", half / "config.yaml")
         (half / CARD).write_text(text)
         config.load(type(restored.world.settings), half / "config.yaml")

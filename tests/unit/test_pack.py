@@ -52,6 +52,8 @@ def test_it_acts_as_the_run_does_without_critic_and_optimisers(folder, packed):
     np.testing.assert_array_equal(got, want)
     sizes = [sum(file.stat().st_size for file in each.rglob("*") if file.is_file()) for each in (folder, packed)]
     assert sizes[1] < 0.7 * sizes[0]
+    here = str(packed.parent).encode()
+    assert not [file for file in packed.rglob("*") if file.is_file() and here in file.read_bytes()]
 
 
 def test_its_card_has_the_figures_of_its_own_checkpoint(packed):
