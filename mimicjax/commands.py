@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import mimicjax
+from mimicjax import screen
 from mimicjax.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,17 +31,26 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(name: str, function: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:
-    """Run a command and give its exit code: 0 done, 2 the user can mend it (one line on stderr), 130 interrupted."""
+    """Run a command and give its exit code: 0 done, 2 the user can mend it (one line on stderr), 130 interrupted.
+
+    Printing cannot fail in it. What the system refuses (memory, files) and nobody caught is a line too.
+    """
     label = f"mimicjax.{name}" if name else "mimicjax"
-    try:
-        use_compilation_cache()
-        return function(sys.argv[1:] if argv is None else argv) or 0
-    except UserError as error:
-        print(f"{label}: error: {error}", file=sys.stderr)
+    with screen.kept():
+        try:
+            use_compilation_cache()
+            return function(sys.argv[1:] if argv is None else argv) or 0
+        except UserError as error:
+            print(f"{label}: error: {error}", file=sys.stderr)
+        except MemoryError:
+            print(f"{label}: error: the machine has no memory left for this", file=sys.stderr)
+        except OSError as error:
+            about = f"{error.filename}: " if error.filename else ""
+            print(f"{label}: error: {about}{error.strerror or error}", file=sys.stderr)
+        except KeyboardInterrupt:
+            print(f"{label}: interrupted", file=sys.stderr)
+            return 130
         return 2
-    except KeyboardInterrupt:
-        print(f"{label}: interrupted", file=sys.stderr)
-        return 130
 
 
 def console() -> Console:
