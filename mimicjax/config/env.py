@@ -40,15 +40,15 @@ class ObservationSettings:
         "axes of observations: the world's, each pose's heading (MimicKit's global_obs true, false), or the robot's heading",
     )
     root_height: bool = key(True, "include heights (MimicKit's root_height_obs)")
-    root_velocity: bool = key(
-        True, "character, past: include the root's linear velocity, which a robot without an estimator does not know"
-    )
     joints: Literal["rotation", "angle"] = key(
         "rotation", "joints as 6-D rotations (MimicKit) or as coordinates (compact)"
     )
     target_steps: list[int] = key([1, 2, 3], "control steps ahead of the target poses (MimicKit's tar_obs_steps)")
     past_steps: int = key(5, "control steps back that the term past shows (VideoMimic: 5 with that of now)", low=1)
     phase_encoding: int = key(4, "octaves of sine and cosine of the phase (MimicKit's num_phase_encoding)", low=0)
+    root_velocity: bool = key(
+        True, "character, past: include the root's linear velocity, which a robot without an estimator does not know"
+    )
 
 
 @dataclasses.dataclass(frozen=True)

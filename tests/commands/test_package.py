@@ -45,7 +45,12 @@ def test_wheel_carries_the_data(unpacked: Path, pattern: str):
 
 def test_wheel_carries_nothing_else(unpacked: Path):
     assert sorted(path.name for path in unpacked.iterdir()) == ["mimicjax", _info(unpacked).name]
-    assert sorted(path.name for path in (unpacked / "mimicjax" / "data").iterdir()) == ["configs", "motions", "robots"]
+    assert sorted(path.name for path in (unpacked / "mimicjax" / "data").iterdir()) == [
+        "configs",
+        "motions",
+        "pretrained",
+        "robots",
+    ]
     assert not [path for path in unpacked.rglob("*") if path.name == "__pycache__" or path.suffix == ".pyc"]
 
 

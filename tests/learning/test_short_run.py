@@ -38,4 +38,4 @@ def test_mimickits_own_size_fits():
     used = size.temp_size_in_bytes + size.argument_size_in_bytes + size.output_size_in_bytes - size.alias_size_in_bytes
     assert 0.45e9 < used < MOST  # the observations alone are 849 x 4 x 32 x 4096 bytes
     stated = sum(parts.bytes_per_env.values()) * 4096
-    assert stated < used
+    assert used < stated < 2 * used  # it counts the samples' copy, of which the compiler makes less
