@@ -12,7 +12,14 @@ import pytest
 
 from mimicjax import paths
 
-DATA = ["robots/*/robot.xml", "robots/*/robot.yaml", "motions/g1/*.npz", "configs/**/*.yaml"]
+DATA = [
+    "robots/*/robot.xml",
+    "robots/*/robot.yaml",
+    "motions/g1/*.npz",
+    "configs/**/*.yaml",
+    "pretrained/*/config.yaml",
+    "pretrained/**/facts.json",
+]
 CHECKOUT = paths.ROOT / "pyproject.toml"
 HERE = "from mimicjax import paths; from mimicjax.robot.load import load; print(paths.ROOT); print(load('g1').name)"
 
