@@ -13,9 +13,6 @@ import pytest
 from mimicjax import paths
 
 DATA = [
-    "robots/*/robot.xml", "robots/*/robot.yaml", "motions/g1/*.npz", "configs/**/*.yaml", "pretrained/*/config.yaml",
-    "pretrained/**/facts.json",
-]  # fmt: skip
     "robots/*/robot.xml",
     "robots/*/robot.yaml",
     "motions/g1/*.npz",
