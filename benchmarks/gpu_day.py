@@ -199,6 +199,8 @@ def main(
     sizes, out = TINY if options.tiny else FULL, options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.6")  # Warp allocates beside jax
+    if not options.tiny:  # tests take the CPU unless told otherwise
+        os.environ.setdefault("JAX_PLATFORMS", {"gpu": "cuda,cpu", "tpu": "tpu,cpu"}[name])
     summary: dict[str, Any] = {}
     for each in names:
         print(f"== {each}", flush=True)

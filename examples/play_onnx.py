@@ -93,7 +93,11 @@ class Player:
         steps = np.arange(self.facts["motion"]["steps"], dtype=np.float32)[:, None]
         empty = np.zeros((len(steps), self.facts["observation"]["size"]), np.float32)
         rows = dict(zip(REFERENCE, self.session.run(list(REFERENCE), {"obs": empty, "time_step": steps}), strict=True))
-        self.clip, self.past = Clip(rows, self.facts["follow"], self.facts["control_dt"]), []
+        self.clip = Clip(rows, self.facts["follow"], self.facts["control_dt"])
+        before = self.facts["observation"][
+            "before"
+        ]  # the robot's own last steps: an episode begins as if it came along the clip
+        self.past = [self.sensed(*map(np.array, row)) for row in zip(before["qpos"], before["qvel"], strict=True)]
         self.data.qpos[:3], self.data.qpos[3:7] = rows["body_pos_w"][0, 0], rows["body_quat_w"][0, 0]
         self.data.qpos[7:], self.data.qvel[6:] = rows["joint_pos"][0], rows["joint_vel"][0]
         back = rows["body_quat_w"][0, 0] * [1, -1, -1, -1]  # MuJoCo has a root's spin in its own axes
@@ -102,6 +106,16 @@ class Player:
             rotate(back, rows["body_ang_vel_w"][0, 0]),
         )
 
+    def sensed(self, qpos, qvel):
+        """What the robot tells of itself: rotation and velocities of its root in the world's axes, joints."""
+        return qpos[3:7].copy(), qvel[:3].copy(), rotate(qpos[3:7], qvel[3:6]), qpos[7:].copy(), qvel[6:].copy()
+
+    def turned(self, sensed, back):
+        """The same in other axes, part by part."""
+        quat, velocity, spin, joints, speeds = sensed
+        velocity = [rotate(back, velocity)] if self.facts["observation"]["root_velocity"] else []
+        return [six(multiply(back, quat)), *velocity, rotate(back, spin), joints, speeds]
+
     def observe(self, step):
         """What the policy sees [O] at a control step, part by part."""
         mujoco.mj_kinematics(self.model, self.data)
@@ -109,18 +123,18 @@ class Player:
         assert settings["joints"] == "angle", "joints as rotations: not played by this file"
         quat, turned = data.qpos[3:7], settings["frame"] != "global"
         back = about_z(-heading(quat)) if turned else about_z(0.0)
-        places = data.xpos[self.bodies]
-        spin, height = rotate(quat, data.qvel[3:6]), settings["root_height"]
-        velocity = [data.qvel[:3]] if settings["root_velocity"] else []
-        own = [multiply(back, quat), *velocity, spin, data.qpos[7:], data.qvel[6:]]
+        places, now = data.xpos[self.bodies], self.sensed(data.qpos, data.qvel)
         terms = {
             "character": lambda: [
-                places[0, 2:3] if height else [], six(own[0]), *(rotate(back, v) for v in [*velocity, spin]), *own[-2:],
-                rotate(back, places[self.keys] - places[0]).ravel(),
+                places[0, 2:3] if settings["root_height"] else [], *self.turned(now, back),
+                rotate(back, places[self.keys] - places[0]),
             ],
+            "past": lambda: [part for row in self.past for part in self.turned(row, back)],
             "target": lambda: self.targets(step, settings, places[0], back),
         }  # fmt: skip
-        return np.concatenate([np.ravel(part) for term in settings["terms"] for part in terms[term]()])
+        seen = np.concatenate([np.ravel(part) for term in settings["terms"] for part in terms[term]()])
+        self.past = [*self.past, now][1:]
+        return seen
 
     def targets(self, step, settings, seer, back):
         """The coming poses of the clip."""

@@ -185,14 +185,15 @@ def restore(
     missing, damaged or does not fit.
     """
     trained = settings_of(folder)
-    saved = checkpoint.read_facts(folder / "checkpoints", step)
+    # chosen once: a run that still trains may write a later one, and remove this one, while we read
+    number = int(checkpoint_files.find(folder / "checkpoints", step).name.partition(".")[0])
+    saved = checkpoint.read_facts(folder / "checkpoints", number)
     chosen = dataclasses.replace(trained.engine, name=engine or trained.engine.name)
     settings = dataclasses.replace(trained, num_envs=len(jax.devices()), motion=motion or trained.motion, engine=chosen)
     there = world(settings)
-    number = int(checkpoint_files.find(folder / "checkpoints", step).name.partition(".")[0])
     whole = jax.eval_shape(lambda key: first_agent(there, key), jax.random.key(0))
     like = {"agent": lean(whole) if saved.get("packed") else whole}
-    agent = checkpoint.restore(folder / "checkpoints", like, step=step, part=True)[0]["agent"]
+    agent = checkpoint.restore(folder / "checkpoints", like, step=number, part=True)[0]["agent"]
     here, notes = facts(there), []
     if here["robot_hash"] != saved.get("robot_hash"):
         notes.append(f"the files of robot {settings.robot} have changed since the run was trained")

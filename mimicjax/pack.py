@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shutil
 from collections.abc import Sequence
@@ -123,7 +124,7 @@ def write(restored: Restored, out: Path, text: str) -> int:
     Raises UserError where it cannot be written.
     """
     from mimicjax import config
-    from mimicjax.evaluation.restored import lean
+    from mimicjax.evaluation.restored import lean, settings_of
     from mimicjax.run import checkpoint
 
     half = out.with_name(f".{out.name}.half")
@@ -136,9 +137,11 @@ def write(restored: Restored, out: Path, text: str) -> int:
             "commit_success.txt"
         ):  # Orbax's, with a path of this machine in it; only object stores need it
             note.unlink()
-        shutil.copyfile(restored.folder / "config.yaml", half / "config.yaml")
+        settings = settings_of(restored.folder)
+        # whoever gets the folder may have no accelerator, and no Warp; the card says what it was trained on
+        engine = dataclasses.replace(settings.engine, name="auto")
+        config.dump(dataclasses.replace(settings, engine=engine), half / "config.yaml")
         (half / CARD).write_text(text)
-        config.load(type(restored.world.settings), half / "config.yaml")
         half.rename(out)
     except OSError as problem:
         raise UserError(f"-o {out}: cannot be written: {problem.strerror or problem}") from problem

@@ -12,6 +12,7 @@ import numpy as np
 
 from mimicjax import build
 from mimicjax.evaluation.restored import Restored
+from mimicjax.export import reference
 from mimicjax.export.graph import Actor
 from mimicjax.versions import versions
 from mimicjax.world import World
@@ -50,7 +51,7 @@ def ours(restored: Restored, actor: Actor, clip: int, steps: int) -> dict[str, A
         "quaternions": "w first", "torque_limit": robot.torque_limit.tolist(), "joint_range": robot.dof_range.tolist(),
         "observation": {
             "parts": observation(world), "size": len(actor.mean), "clip": 10.0,
-            **dataclasses.asdict(settings.env.observations),
+            **dataclasses.asdict(settings.env.observations), "before": reference.before(world, clip),
         },
         "key_bodies": [robot.body_names[body] for body in robot.key_bodies],
         "contact_bodies": [robot.body_names[body] for body in robot.contact_bodies],

@@ -12,7 +12,7 @@ import numpy as np
 from mimicjax.engine.scene import Scene
 from mimicjax.motion.reference import clips_of, poses_at
 from mimicjax.robot import kinematics
-from mimicjax.types import CLAMP
+from mimicjax.types import CLAMP, Pose
 from mimicjax.world import World
 
 
@@ -42,16 +42,34 @@ def steps_of(world: World, clip: int, seconds: float | None) -> int:
 
 def bake(world: World, clip: int, steps: int) -> Baked:
     """Poses as the environment looks them up, velocities of all bodies by MuJoCo."""
-    robot = world.robot
-    times = world.test_env.dt * jnp.arange(steps, dtype=jnp.float32)
-    lookup = jax.jit(lambda motion, times: poses_at(robot, motion, jnp.full(steps, clip, jnp.int32), times))
-    poses = lookup(world.motion, times)
-    qpos, qvel = (np.asarray(rows) for rows in kinematics.qpos_of(robot, poses))
+    poses, qpos, qvel = _at(world, clip, np.arange(steps))
     lin, ang = _body_velocities(world.scene, qpos, qvel)
     dof_pos, dof_vel, pos, quat = (
         np.asarray(rows, np.float32) for rows in (poses.dof_pos, poses.dof_vel, poses.body_pos, poses.body_quat)
     )
     return Baked(dof_pos, dof_vel, pos, quat, lin, ang)
+
+
+def before(world: World, clip: int) -> dict[str, list[list[float]]]:
+    """qpos [P,nq] and qvel [P,nv] of the clip in the P control steps before its beginning, the oldest first, for those that see them.
+
+    What an episode's first observations have where the robot's own past is: as training has it.
+    """
+    seen = world.settings.env.observations
+    count = seen.past_steps if "past" in seen.terms else 0
+    if not count:
+        return {"qpos": [], "qvel": []}
+    _, qpos, qvel = _at(world, clip, np.arange(-count, 0))
+    return {"qpos": qpos.tolist(), "qvel": qvel.tolist()}
+
+
+def _at(world: World, clip: int, steps: np.ndarray) -> tuple[Pose, np.ndarray, np.ndarray]:
+    """Poses of the clip at control steps [T], and the robot's qpos [T,nq] and qvel [T,nv]."""
+    robot, times = world.robot, world.test_env.dt * jnp.asarray(steps, jnp.float32)
+    lookup = jax.jit(lambda motion, times: poses_at(robot, motion, jnp.full(len(steps), clip, jnp.int32), times))
+    poses = lookup(world.motion, times)
+    qpos, qvel = (np.asarray(rows) for rows in kinematics.qpos_of(robot, poses))
+    return poses, qpos, qvel
 
 
 def _body_velocities(scene: Scene, qpos: np.ndarray, qvel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -108,8 +108,13 @@ def check_close(physics: Physics, expected: Physics, name: str, bounds: dict) ->
 
 
 def assert_same(a: Physics, b: Physics, rows=slice(None)) -> None:
-    for x, y in zip(a, b, strict=True):
-        np.testing.assert_array_equal(np.asarray(x)[rows], np.asarray(y)[rows])
+    """To the bit; on a GPU to what sums in another order make of it: Warp adds up in the order in which threads arrive.
+
+    On an H200 places parted by up to 7e-7 in a step; the other bounds are that over the time step, once and twice.
+    """
+    for x, y, other_order in zip(a, b, (2e-6, 3e-4, 4e-2, 0.0), strict=True):
+        atol = other_order if jax.default_backend() == "gpu" else 0.0
+        np.testing.assert_allclose(np.asarray(x)[rows], np.asarray(y)[rows], rtol=0.0, atol=atol)
 
 
 @EVERY_ENGINE
@@ -139,7 +144,7 @@ def test_wrench_acts_on_each_body_as_force_and_as_torque(name):
     physics = compiled(name)(begin, ctrl, wrench)
     check_close(physics, plain(begin, ctrl, wrench), name, AFTER_1)
     moved = np.abs(np.asarray(physics.qvel) - np.asarray(physics.qvel)[-1]).max(axis=1)
-    assert (moved[: 2 * count] > 0.01).all() and not moved[2 * count :].any()
+    assert (moved[: 2 * count] > 0.01).all() and (moved[2 * count :] < 1e-9).all()
     # by Newton: whatever body a force acts on, the robot's momentum changes by force x time
     momentum = np.array([momentum_of(q, v) for q, v in zip(*map(np.asarray, physics[:2]), strict=True)])
     gained = (momentum - momentum[-1]) * SETTINGS.control_freq

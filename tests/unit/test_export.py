@@ -29,7 +29,8 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "play_onnx.py"
 
 
 def settings(mode: str = "reference", symmetry: bool = True) -> RunSettings:
-    seen = ObservationSettings(frame="robot", joints="angle", target_steps=[1, 3])
+    terms = ["character", "target", "past"]
+    seen = ObservationSettings(terms=terms, frame="robot", joints="angle", target_steps=[1, 3], past_steps=2)
     action = ActionSettings(mode=mode, scale=0.3, velocity_lead=1.0 if mode == "reference" else 0.0)
     follow = FollowSettings(time=0.5, pull=0.2, pull_heading=0.1)
     env = EnvSettings(episode_length=0.7, observations=seen, action=action, follow=follow)

@@ -46,6 +46,7 @@ def packed(folder) -> Path:
 
 def test_it_acts_as_the_run_does_without_critic_and_optimisers(folder, packed):
     runs = [build.restore(each) for each in (folder, packed)]
+    assert runs[1].trained_on == runs[0].trained_on and "name: auto" in (packed / "config.yaml").read_text()
     assert not jax.tree.leaves((runs[1].agent.critic, runs[1].agent.actor_opt))
     obs = {"actor": np.float32(np.random.default_rng(0).normal(size=(3, len(runs[0].agent.norm["actor"].mean))))}
     want, got = (acting.mode(each.policy, each.agent, obs, ()) for each in runs)
@@ -71,7 +72,7 @@ def test_nothing_is_packed_over_and_nothing_half_made_stays(folder, packed, monk
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pack.shutil, "copyfile", full)
+    monkeypatch.setattr(config, "dump", full)
     with pytest.raises(UserError, match="No space left"):
         pack.write(build.restore(folder), packed.with_name("second"), "")
     assert not [path for path in packed.parent.iterdir() if "second" in path.name]
