@@ -51,7 +51,7 @@ def bake(world: World, clip: int, steps: int) -> Baked:
 
 
 def before(world: World, clip: int) -> dict[str, list[list[float]]]:
-    """qpos [P,nq] and qvel [P,nv] of the clip in the P control steps before its beginning, the oldest first, for those that see them.
+    """qpos [P,nq] and qvel [P,nv] of the clip in the P control steps before its beginning, oldest first, if seen.
 
     What an episode's first observations have where the robot's own past is: as training has it.
     """
