@@ -93,9 +93,11 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
     time.sleep(0.2)  # a tiny run may be over soon
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
-    _, err = process.communicate(timeout=60)
-    # a shell shows 130 for both; the signal itself ends the process where a compiler's thread has the handler just then
-    assert process.returncode == -signal.SIGINT or (process.returncode == 130 and "stopped at once" in err), err
+    out, err = process.communicate(timeout=60)
+    # a shell shows 130 for both; the signal itself ends the process where a compiler's thread has the handler just then;
+    # and where the compilation was over in between, the run has saved itself
+    ended = process.returncode == 130 and ("stopped at once" in err or "go on with" in out)
+    assert process.returncode == -signal.SIGINT or ended, (process.returncode, out, err)
     assert time.monotonic() - began < 3.0
 
 
