@@ -28,7 +28,7 @@ from mimicjax.motion import reference, sampling, sampling_table
 from mimicjax.motion.memory import of_a_device
 from mimicjax.motion.reference import Motion
 from mimicjax.motion.sampling import Sampler
-from mimicjax.robot import symmetry
+from mimicjax.robot import sources, symmetry
 from mimicjax.run import checkpoint, checkpoint_files, checks, devices, hosts, memory, rollout
 from mimicjax.run.iteration import Parts
 from mimicjax.run.loop import Training
@@ -164,7 +164,8 @@ def first_state(of: World, parts: Parts) -> TrainState:
 
 def facts(of: World) -> dict[str, Any]:
     """What a checkpoint says of itself, so that it is not restored into another run."""
-    files = [of.robot.xml, of.robot.xml.with_name("robot.yaml")]
+    xml, *others = sources.files(of.robot.xml)
+    files = [xml, xml.with_name("robot.yaml"), *others]
     robot = hashlib.sha256(b"".join(path.read_bytes() for path in files if path.is_file()))
     motion = hashlib.sha256()
     for clip in of.clips:

@@ -7,7 +7,17 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mimicjax.errors import UserError
+from mimicjax.errors import UserError, reason
+
+LOCK = ".lock"  # in a run folder, of the process that trains there
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; no for what can be none, such as a name that is too long."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -28,15 +38,24 @@ def replace_text(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Holds a folder for this process, until it ends in whatever way. Raises UserError if another one holds it."""
+    """Holds a folder, which is made, for this process, until it ends in whatever way.
+
+    Raises UserError if another one holds it, or where it cannot be held. The lock `.lock` is never followed to another place,
+    and keeps what it holds.
+    """
     try:
         import fcntl
     except ImportError:  # Windows: nothing to hold it with
         yield
         return
-    with (folder / ".lock").open("w") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    except OSError as problem:
+        raise UserError(f"{folder / LOCK}: cannot be held: {reason(problem)}") from None
+    with os.fdopen(lock, "r+") as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
                 f"{folder}: another process is writing there; wait for it or choose another folder"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mimicjax import commands, config
+from mimicjax import commands, config, files
 from mimicjax.config.settings import RunSettings
 from mimicjax.errors import UserError
 from mimicjax.names import NAMES
@@ -165,9 +166,12 @@ def _run(settings: RunSettings, out: Path, resume: bool) -> int:
     if not begun:
         verdict = show.in_a_line(robot, clips, settings.motion)
         training = training._replace(notes=(*training.notes, verdict))
-    if not begun and hosts.leads():
-        loop.write_config(world.settings, out)
-    done = loop.train(training, out, begun)
+    with files.alone(out) if hosts.leads() else contextlib.nullcontext():
+        if hosts.leads():
+            loop.check_folder(out, resume)  # again: another start may have been faster
+        if not begun and hosts.leads():
+            loop.write_config(world.settings, out)
+        done = loop.train(training, out, begun)
     return 0 if done else 130
 
 

@@ -16,13 +16,13 @@ from typing import Any, TypeVar
 
 import yaml
 
-from mimicjax import paths
+from mimicjax import limits, paths
 from mimicjax.config import records, values
 from mimicjax.config.flags import add_flags, nested, parse_flags, parse_overrides
 from mimicjax.config.near import near
 from mimicjax.config.schema import NO_NAMES, Names
-from mimicjax.errors import UserError
-from mimicjax.files import replace_text
+from mimicjax.errors import UserError, reason
+from mimicjax.files import is_file, replace_text
 
 T = TypeVar("T")
 FRAGMENTS = ("base", "disturb", "randomize")  # folders of configs/ with parts to extend, not runs to train
@@ -104,14 +104,14 @@ def find(name: str | Path, beside: Path | None = None) -> Path:
     text = str(name)
     if text.endswith((".yaml", ".yml")):
         file = Path(beside.parent if beside else "", text)
-        if not file.is_file():
+        if not is_file(file):
             siblings = [str(p) for p in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
             near_names = _near(text.rpartition(".")[0], [*siblings, *_names()])
-            raise UserError(f"{_in(beside)}no config file {text}{near_names}")
+            raise UserError(f"{_in(beside)}no config file {text[:200]}{near_names}")
         return file
     file = paths.CONFIGS / f"{text}.yaml"
-    if not text or not file.is_file():
-        raise UserError(f"{_in(beside)}no config {text!r}{_near(text, _names())}; there are: {listing()}")
+    if not text or not is_file(file):
+        raise UserError(f"{_in(beside)}no config {text[:100]!r}{_near(text, _names())}; there are: {listing()}")
     return file
 
 
@@ -161,17 +161,44 @@ def _read_chain(schema: type, file: Path, above: tuple[Path, ...]) -> list[tuple
 def read_yaml(file: Path) -> dict[str, Any]:
     """The mapping in a YAML file ({} if it is empty); UserError with file and line."""
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
+        if (size := file.stat().st_size) > limits.YAML_BYTES or not file.is_file():
+            raise UserError(
+                f"{_show(file)}: {f'has {size} bytes; at most {limits.YAML_BYTES} are read' if size else 'is no file'}"
+            )
+        loader = _Loader(file.read_text(encoding="utf-8"))
+        root = loader.get_single_node()
+        _count(root, {}, 1)
+        content = None if root is None else loader.construct_document(root)
     except (OSError, UnicodeDecodeError) as problem:
-        raise UserError(f"{_show(file)}: cannot be read: {getattr(problem, 'strerror', None) or problem}") from None
+        raise UserError(f"{_show(file)}: cannot be read: {reason(problem)}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as problem:  # the last two: impossible dates, deep nesting
         mark = getattr(problem, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        what = getattr(problem, "problem", None) or str(problem).splitlines()[0]
+        what = getattr(problem, "problem", None) or reason(problem)
         raise UserError(f"{_show(file)}{line}: not valid YAML: {what}") from None
     if not isinstance(content, dict | None):
         raise UserError(f"{_show(file)}: given {type(content).__name__}, allowed is a mapping of keys to values")
     return content or {}
+
+
+def _count(node: yaml.Node | None, known: dict[int, int], depth: int) -> int:
+    """Nodes of a graph, those behind an alias each time it is met. Raises YAMLError where they are too many, or in a circle.
+
+    known: what was counted; 0 stands for a node that is being counted.
+    """
+    if node is None or isinstance(node, yaml.ScalarNode):
+        return 1
+    if depth > limits.YAML_DEPTH:
+        raise yaml.MarkedYAMLError(problem=f"nested more than {limits.YAML_DEPTH} deep", problem_mark=node.start_mark)
+    if id(node) not in known:
+        known[id(node)] = 0
+        pairs = node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
+        known[id(node)] = 1 + sum(_count(part, known, depth + 1) for part in pairs)
+    count = known[id(node)]
+    if count == 0 or count > limits.YAML_NODES:
+        what = f"stands for more than {limits.YAML_NODES} values" if count else "contains itself"
+        raise yaml.MarkedYAMLError(problem=what, problem_mark=node.start_mark)
+    return count
 
 
 class _Loader(yaml.SafeLoader):

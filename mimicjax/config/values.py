@@ -141,11 +141,11 @@ def _scalar(kind: Any, value: Any) -> Any:
         return None
     try:
         if kind is int and isinstance(value, int):  # a float would lose the last digits of a large number
-            return value
+            return value if abs(value) < 2**63 else None
         number = float(value)  # YAML reads 1e-4 as text
     except (ValueError, OverflowError):
         return None
-    if math.isnan(number):
+    if not math.isfinite(number):
         return None
     return number if kind is float else int(number) if number.is_integer() else None
 

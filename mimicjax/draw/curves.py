@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,14 @@ def draw(folder: Path) -> None:
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl ([] if there is none); a line that a crash cut off is left out."""
+    """The rows of a metrics.jsonl ([] if there is none); a line that a crash cut off, or that is damaged, is left out."""
     complete = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
         try:
-            complete.append(dict(json.loads(line)))
-        except (ValueError, TypeError):
+            row = dict(json.loads(line))
+            if all(value is None or math.isfinite(value) for value in row.values()):
+                complete.append(row)
+        except (ValueError, TypeError, RecursionError, OverflowError):
             continue
     return complete
 

@@ -7,9 +7,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from mimicjax import paths
+from mimicjax import limits, paths
 from mimicjax.config.loading import read_yaml
-from mimicjax.errors import UserError, nearest, unknown
+from mimicjax.errors import UserError, nearest, reason, unknown
 from mimicjax.motion.files import SUFFIXES, read_clip
 from mimicjax.types import Clip, Robot
 
@@ -27,7 +27,7 @@ def load_motions(name_or_path: str | Path, robot: Robot) -> tuple[Clip, ...]:
     for shipped in (folder / f"{text}.npz", folder / "sets" / f"{text}.yaml"):
         if text and shipped.is_file():
             return _load(shipped, robot)
-    path = Path(text).expanduser()
+    path = _expanded(text)
     if path.suffix.lower() not in SUFFIXES + SET_SUFFIXES and not path.is_file():
         names = motion_names(robot.name)
         raise UserError(
@@ -48,12 +48,22 @@ def _load(path: Path, robot: Robot) -> tuple[Clip, ...]:
         return (read_clip(path, robot),)
     clips = []
     for number, (file, weight) in enumerate(_read_set(path)):
-        clip_path = _find(Path(file).expanduser(), [path.parent, Path(), paths.MOTIONS])
+        clip_path = _find(_expanded(file), [path.parent, Path(), paths.MOTIONS])
         try:
             clips.append(dataclasses.replace(read_clip(clip_path, robot), weight=weight))
         except UserError as error:
             raise UserError(f"{path}: motions[{number}]: {error}") from None
     return _distinct(clips)
+
+
+def _expanded(text: str) -> Path:
+    """The path, ~ replaced. Raises UserError for what can be none: unknown users, names too long."""
+    try:
+        path = Path(text).expanduser()
+        path.exists()
+    except (RuntimeError, OSError, ValueError) as problem:
+        raise UserError(f"motion {text[:100]!r}: can be no file: {reason(problem)}") from None
+    return path
 
 
 def _find(path: Path, folders: list[Path]) -> Path:
@@ -87,8 +97,10 @@ def _entry(where: str, entry: Any) -> tuple[str, float]:
         number = math.nan if isinstance(weight, bool) else float(weight)  # YAML reads 1e-3 as text
     except (TypeError, ValueError):
         number = math.nan
-    if not (math.isfinite(number) and number >= 0.0):
-        raise UserError(f"{where} ({file}): weight must be a number of at least 0, not {str(weight)[:60]!r}")
+    if not 0.0 <= number <= limits.WEIGHT:
+        raise UserError(
+            f"{where} ({file[:100]}): weight must be a number from 0 to {limits.WEIGHT:g}, not {str(weight)[:60]!r}"
+        )
     return file, number
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import math
 import os
 import zipfile
 from collections import Counter
@@ -14,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from mimicjax.errors import UserError, nearest
+from mimicjax import limits
+from mimicjax.errors import UserError, nearest, reason
 from mimicjax.files import replace_file
 from mimicjax.motion._numpy_rotation import continuous
-from mimicjax.motion.pickles import MOST_BYTES, OTHER_FORMATS, read_mimickit
+from mimicjax.motion.pickles import OTHER_FORMATS, read_mimickit
 from mimicjax.types import CLAMP, WRAP, Clip, Robot
 
 FORMAT_VERSION = 1
@@ -46,6 +46,8 @@ def read_clip(path: str | Path, robot: Robot | None = None) -> Clip:
     if not path.exists():
         siblings = sorted(p.name for p in path.parent.glob("*") if p.suffix.lower() in readers)
         raise UserError(f"{path}: there is no such file{nearest(path.name, siblings)}")
+    if not path.is_file():
+        raise UserError(f"{path}: is no file, but a device or a pipe")
     if path.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty")
     clip = readers[path.suffix.lower()](path, robot)
@@ -105,8 +107,8 @@ def check_clip(clip: Clip, where: str) -> Clip:
     twice = [name for name, count in Counter(clip.dof_names).items() if count > 1]
     if twice:
         raise UserError(f"{where}: dof_names has {twice[0]} more than once")
-    if not (math.isfinite(clip.fps) and clip.fps > 0):
-        raise UserError(f"{where}: fps is {clip.fps}; it must be positive and finite")
+    if not limits.FPS[0] <= clip.fps <= limits.FPS[1]:
+        raise UserError(f"{where}: fps is {clip.fps}; allowed is {limits.FPS[0]:g} to {limits.FPS[1]:g}")
     if clip.loop not in _LOOPS.values():
         raise UserError(f"{where}: unknown loop mode {clip.loop}; allowed are clamp and wrap")
     for key, array in (("root_pos", pos), ("root_quat", quat), ("dof_pos", dof)):
@@ -121,14 +123,16 @@ def check_clip(clip: Clip, where: str) -> Clip:
 
 def _floats(where: str, key: str, value: Any) -> np.ndarray:
     array = np.asarray(value)
+    if array.size > limits.NUMBERS:
+        raise UserError(f"{where}: {key} has {array.size} numbers; at most {limits.NUMBERS} are read")
     if array.dtype.kind not in "iuf":
         raise UserError(f"{where}: {key} holds {array.dtype}, not numbers")
     return array.astype(np.float64)
 
 
 def _check_finite(where: str, key: str, array: np.ndarray, names: tuple[str, ...]) -> None:
-    """UserError naming the first frame and column of `array [F,D]` that is NaN or infinite."""
-    bad = np.argwhere(~np.isfinite(array))
+    """UserError naming the first frame and column of `array [F,D]` that is NaN, infinite or beyond all use."""
+    bad = np.argwhere(~(np.abs(array) <= limits.COORDINATE))
     if len(bad):
         frame, column = bad[0]
         named = f" ({names[column]})" if key == "dof_pos" and names else ""
@@ -210,14 +214,14 @@ def _load_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
-        if size > MOST_BYTES:
-            raise UserError(f"{path}: unpacks to {size} bytes; at most {MOST_BYTES} are read")
+        if size > limits.UNPACKED_BYTES:
+            raise UserError(f"{path}: unpacks to {size} bytes; at most {limits.UNPACKED_BYTES} are read")
         with np.load(path, allow_pickle=False) as file:
             wanted = set(file.files) & {"format_version", *_KEYS} if "format_version" in file.files else ()
             return {key: file[key] if key in wanted else np.zeros(0) for key in file.files}
     except UserError:
         raise
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise UserError(f"{path}: cannot be read: {reason(error)}") from None
     except Exception as error:  # noqa: BLE001 - a damaged archive can raise nearly anything
-        raise UserError(f"{path}: truncated or damaged ({' '.join(str(error).split())})") from None
+        raise UserError(f"{path}: truncated or damaged ({reason(error)})") from None

@@ -20,12 +20,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mimicjax.errors import UserError
+from mimicjax import limits
+from mimicjax.errors import UserError, reason
 from mimicjax.motion._numpy_rotation import exp_to_quat
 from mimicjax.types import BALL, CLAMP, WRAP, Clip, Robot
 
-MOST_BYTES = 2**30  # larger files are refused unread
-MOST_NUMBERS = 2**27  # a few bytes of a pickle can stand for very long lists
 OTHER_FORMATS = "python -m mimicjax.motion import reads those of other projects"  # what refusals end with
 
 
@@ -170,19 +169,18 @@ def load_pickle(path: Path) -> Any:
     """The plain data of a pickle file, without running it.
 
     Returns numbers, text, lists, tuples, dicts and numpy arrays. Raises UserError for anything else, for a damaged
-    file and for one over `MOST_BYTES`.
+    file and for one over `limits.MOTION_BYTES`.
     """
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise UserError(f"it has {path.stat().st_size} bytes; at most {MOST_BYTES} are read")
+        if path.stat().st_size > limits.MOTION_BYTES:
+            raise UserError(f"it has {path.stat().st_size} bytes; at most {limits.MOTION_BYTES} are read")
         return _plain(_Unpickler(io.BytesIO(path.read_bytes()), _ADMITTED).load(), {})
     except UserError as error:
         raise UserError(f"{path}: refused: {error}") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise UserError(f"{path}: cannot be read: {reason(error)}") from None
     except Exception as error:  # noqa: BLE001 - a damaged pickle can raise nearly anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        known = "" if isinstance(error, KeyError) else f" ({reason})"  # of an unknown opcode: a bare number
+        known = "" if isinstance(error, KeyError) else f" ({reason(error)})"  # of an unknown opcode: a bare number
         raise UserError(f"{path}: truncated or damaged, or not a pickle{known}") from None
 
 
@@ -227,7 +225,7 @@ def _number(path: Path, fps: Any) -> float:
     """fps as a float, from a number or an array of one."""
     try:
         return float(np.asarray(fps, float).reshape(()))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError(f"{path}: fps is {str(fps)[:40]}; it must be one number") from None
 
 
@@ -237,15 +235,15 @@ def _frames(path: Path, frames: Any) -> np.ndarray:
         widths = {
             np.size(row) if isinstance(row, np.ndarray) else len(row) for row in frames if hasattr(row, "__len__")
         }
-        if len(widths) == 1 and len(frames) * max(widths) > MOST_NUMBERS:
-            raise UserError(f"{path}: {len(frames)} frames of {max(widths)} numbers; at most {MOST_NUMBERS} are read")
+        if len(widths) == 1 and len(frames) * max(widths) > limits.NUMBERS:
+            raise UserError(f"{path}: {len(frames)} frames of {max(widths)} numbers; at most {limits.NUMBERS} are read")
         if len(widths) > 1:
             raise UserError(f"{path}: frames have different lengths: {', '.join(map(str, sorted(widths)[:4]))}")
         if any(isinstance(x, list | tuple | dict) for row in frames if isinstance(row, list | tuple) for x in row):
             raise UserError(f"{path}: frames must be lists of numbers")
     try:
         array = np.asarray(frames, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError(f"{path}: frames must be lists of numbers") from None
     if array.size == 0:
         raise UserError(f"{path}: the clip is empty (0 frames)")

@@ -10,13 +10,20 @@ import numpy as np
 
 from mimicjax import paths
 from mimicjax.errors import UserError, nearest
+from mimicjax.files import is_file
 from mimicjax.robot import facts as robot_facts
-from mimicjax.robot import mjcf
+from mimicjax.robot import mjcf, sources
 from mimicjax.robot.facts import GAIN_KEYS, REQUIRED, Facts
 from mimicjax.robot.shapes import ground_points
 from mimicjax.types import BALL, FIXED, HINGE, Robot
 
 DEFAULT_FILE = "robot.yaml"
+# of a compiled model, which MuJoCo takes whatever they are
+NUMBERS = (
+    "body_pos", "body_quat", "body_mass", "body_inertia", "body_ipos", "jnt_pos", "jnt_axis", "jnt_range",
+    "dof_armature", "dof_damping", "dof_frictionloss", "geom_pos", "geom_quat", "geom_size", "geom_friction",
+    "actuator_gainprm", "actuator_biasprm", "actuator_forcerange", "actuator_gear", "qpos0",
+)  # fmt: skip
 
 
 def load(name_or_path: str | Path) -> Robot:
@@ -74,12 +81,20 @@ def _find(name_or_path: str | Path) -> tuple[Path, Path | None]:
 
 
 def _compile(xml: Path) -> mujoco.MjModel:
-    if not xml.is_file():
-        raise UserError(f"{xml}: no such MJCF file; the key xml of {DEFAULT_FILE} names it, relative to its folder")
+    if not is_file(xml):
+        shown = f"{str(xml)[:200]}…" if len(str(xml)) > 200 else str(xml)
+        raise UserError(f"{shown}: no such MJCF file; the key xml of {DEFAULT_FILE} names it, relative to its folder")
+    sources.check(xml)
     try:
-        return mjcf.model(xml)
-    except (ValueError, mujoco.FatalError) as error:
+        model = mjcf.model(xml)
+    except (ValueError, RuntimeError, mujoco.FatalError) as error:
         raise UserError(f"{xml}: MuJoCo cannot use this file: {' '.join(str(error).split())}") from None
+    for name in NUMBERS:
+        values = np.asarray(getattr(model, name))
+        bad = np.argwhere(~(np.abs(values) <= np.finfo(np.float32).max))
+        if len(bad):
+            raise UserError(f"{xml}: {name} of number {bad[0][0]} is {values[tuple(bad[0])]}; numbers must be finite")
+    return model
 
 
 def _named(name: str, what: str, xml: Path) -> str:

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,20 @@ import jax
 import numpy as np
 
 from mimicjax import config
-from mimicjax.errors import UserError
+from mimicjax.errors import UserError, reason
 from mimicjax.run import checkpoint_files as files
 from mimicjax.run import hosts
 from mimicjax.versions import versions
 
 FORMAT_VERSION = 2  # 1: until 2026-11-24, with other states of policies and environments
+# what facts that others rely on must be; a run may say more
+KNOWN: dict[str, Callable[[Any], bool]] = {
+    "samples": lambda value: type(value) is int and value >= 0,
+    "iteration": lambda value: type(value) is int and value >= 0,
+    "hours": lambda value: type(value) in (int, float) and 0 <= value < 1e6,
+    **{name: lambda value: isinstance(value, str) for name in ("robot", "robot_hash", "motion_hash")},
+    **{name: lambda value: isinstance(value, dict) for name in ("config", "versions", "leaves")},
+}
 
 
 def save(
@@ -206,9 +214,12 @@ def _read_facts(path: Path) -> dict[str, Any]:
         leaves = saved["leaves"].values() if saved["format_version"] == FORMAT_VERSION else ()
         if not all({"shape", "dtype", "data_shape", "data_dtype", "crc"} <= set(leaf) for leaf in leaves):
             raise ValueError("not what a checkpoint of this format holds")
+        wrong = [name for name, fits in KNOWN.items() if name in saved and not fits(saved[name])]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is {json.dumps(saved[wrong[0]])[:60]}")
         return {"leaves": {}, **saved}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
-        raise files.damaged(path, f"facts.json: {problem!r}") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+        raise files.damaged(path, f"facts.json: {reason(problem)}") from None
 
 
 def _check_facts(path: Path, saved: Mapping[str, Any], facts: Mapping[str, Any]) -> None:

@@ -35,6 +35,7 @@ class Logger:
         from tensorboardX import SummaryWriter
 
         self.folder, self.curves = Path(folder), curves
+        self.notes: list[str] = []  # what of the older rows could not be read, for the user
         self.drawn, self.next_draw = True, 0.0
         self.text, self.metrics = self.folder / "log.txt", self.folder / "metrics.jsonl"
         try:
@@ -44,8 +45,10 @@ class Logger:
                     old.unlink(missing_ok=True)
                 self.columns, purge = [], None
             else:
-                self.columns = _cut_text(self.text, resume)
-                _cut_metrics(self.metrics, resume)
+                self.columns, lost = _cut_text(self.text, resume)
+                for path, count in ((self.text, lost), (self.metrics, _cut_metrics(self.metrics, resume))):
+                    if count:
+                        self.notes.append(f"{path}: {count} damaged lines are left out; training goes on without them")
                 purge = resume + 1  # from this step on, TensorBoard hides what was logged before
             self.events = SummaryWriter(str(self.folder), purge_step=purge)
         except OSError as problem:
@@ -101,6 +104,8 @@ class Logger:
 class Silent:
     """The log of a process that does not lead: another one writes the rows that all have."""
 
+    notes: tuple[str, ...] = ()
+
     def write(self, row: Mapping[str, Any], env: Iterable[str] = ()) -> None:
         """Nothing."""
 
@@ -127,23 +132,38 @@ def group(name: str, env: Iterable[str] = ()) -> str:
     )
 
 
-def _cut_metrics(path: Path, samples: int) -> None:
-    kept = [row for row in rows(path) if row.get("Samples") is not None and row["Samples"] <= samples]
+def _cut_metrics(path: Path, samples: int) -> int:
+    """Leave the rows up to `samples`; returns how many lines could not be read."""
+    whole = [row for row in rows(path) if row.get("Samples") is not None]
+    lines = sum(bool(line.strip()) for line in path.read_bytes().splitlines()) if path.is_file() else 0
+    kept = [row for row in whole if row["Samples"] <= samples]
     replace_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+    return max(0, lines - len(whole))
 
 
-def _cut_text(path: Path, samples: int) -> list[str]:
-    """Leave the header and the whole rows up to `samples`; returns the columns ([] if there is no usable file)."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+def _cut_text(path: Path, samples: int) -> tuple[list[str], int]:
+    """Leave the header and the whole rows up to `samples`.
+
+    Returns the columns ([] if there is no usable file), and how many lines could not be read.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    lines = text.splitlines(keepends=True)
     columns = lines[0].split() if lines and lines[0].endswith("\n") else []
     if "Samples" not in columns:
         replace_text(path, "")
-        return []
+        return [], len(lines)
     at = columns.index("Samples")
     split = [(line, line.split()) for line in lines[1:] if line.endswith("\n")]
-    kept = [line for line, cells in split if len(cells) == len(columns) and float(cells[at]) <= samples]
-    replace_text(path, lines[0] + "".join(kept))
-    return columns
+    whole = [(line, cells[at]) for line, cells in split if len(cells) == len(columns) and all(map(_is_number, cells))]
+    replace_text(path, lines[0] + "".join(line for line, cell in whole if float(cell) <= samples))
+    return columns, len(split) - len(whole)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return bool(cell) and not math.isinf(float(cell))
+    except ValueError:
+        return False
 
 
 def _number(value: Any) -> int | float:

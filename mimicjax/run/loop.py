@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import time
@@ -66,7 +65,7 @@ class Clock:
 
 def check_folder(out: Path, resume: bool) -> None:
     """Raises UserError if a run in `out` cannot begin, or not be resumed."""
-    exists = out.exists() and (not out.is_dir() or any(out.iterdir()))
+    exists = out.exists() and (not out.is_dir() or any(path.name != files.LOCK for path in out.iterdir()))
     if exists and not resume:
         raise UserError(f"{out} exists; go on with it: --resume {out}, or choose another folder: --out DIR")
     if resume and not (out / "config.yaml").is_file():
@@ -103,13 +102,8 @@ def restore(training: Training, folder: Path) -> tuple[TrainState, dict[str, Any
 def train(training: Training, out: Path, resume: bool) -> bool:
     """Train until the budget is used up or the user interrupts; returns whether the budget was used up.
 
-    Raises UserError if another process trains in `out`.
+    The caller holds the folder (files.alone).
     """
-    with files.alone(out) if hosts.leads() else contextlib.nullcontext():
-        return _train(training, out, resume)
-
-
-def _train(training: Training, out: Path, resume: bool) -> bool:
     settings, folder = training.settings, out / "checkpoints"
     facts: dict[str, Any] = {"hours": 0.0}
     if resume and checkpoint.latest(folder) is not None:
@@ -126,7 +120,7 @@ def _train(training: Training, out: Path, resume: bool) -> bool:
         Display(budget, Extent(done * per, clock.hours() * 60, done), mute=not hosts.leads()) as display,
         Interrupt(display.message) as interrupt,
     ):
-        for note in training.notes:
+        for note in (*training.notes, *log.notes):
             display.message(note)
         display.message(
             f"{'goes on' if resume else 'writes'} in {out}" + (f" at iteration {done}" if done else "; compiling")

@@ -20,6 +20,7 @@ BASE = {
     "config",
     "errors",
     "files",
+    "limits",
     "paths",
     "pretrained",
     "text",

@@ -181,7 +181,7 @@ def test_refused_files(tmp_path):
 
 
 def test_a_file_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("mimicjax.motion.files.MOST_BYTES", 100)
+    monkeypatch.setattr("mimicjax.limits.UNPACKED_BYTES", 100)
     write_clip(tmp_path / "walk.npz", make_clip())
     assert "at most 100" in refusal(read_clip, tmp_path / "walk.npz")
 
@@ -374,7 +374,7 @@ def test_small_pickles_that_stand_for_huge_data_are_refused(tmp_path):
 
 
 def test_too_large_a_pickle_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("mimicjax.motion.pickles.MOST_BYTES", 10)
+    monkeypatch.setattr("mimicjax.limits.MOTION_BYTES", 10)
     assert "at most 10" in refusal(read_clip, write_pickle(tmp_path / "x.pkl"))
 
 

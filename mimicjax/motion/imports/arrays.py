@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from mimicjax.errors import UserError
+from mimicjax import limits
+from mimicjax.errors import UserError, reason
 from mimicjax.motion._numpy_rotation import from_euler
-from mimicjax.motion.imports.raw import MOST_BYTES, Raw, stem
+from mimicjax.motion.imports.raw import Raw, stem
 
 Data = Mapping[str, Any]
 # LocoMuJoCo 0.4 has an older G1: other names and, at the legs, other zeros (rad); its hips are 0.0305 m nearer the ground
@@ -24,8 +25,8 @@ def read_npz(path: Path) -> list[Raw]:
     """The motions in an .npz file; objects in it are not looked at. Raises UserError."""
     try:
         with zipfile.ZipFile(path) as archive:
-            if (size := sum(entry.file_size for entry in archive.infolist())) > MOST_BYTES:
-                raise UserError(f"{path}: unpacks to {size} bytes; at most {MOST_BYTES} are read")
+            if (size := sum(entry.file_size for entry in archive.infolist())) > limits.UNPACKED_BYTES:
+                raise UserError(f"{path}: unpacks to {size} bytes; at most {limits.UNPACKED_BYTES} are read")
             if any(entry.filename.endswith("/data.pkl") for entry in archive.infolist()):
                 raise UserError(f"{path}: a file of torch (ProtoMotions), which is not read here")
         with np.load(path, allow_pickle=False) as file:
@@ -33,15 +34,16 @@ def read_npz(path: Path) -> list[Raw]:
     except UserError:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged archive can raise nearly anything
-        raise UserError(f"{path}: truncated or damaged ({' '.join(str(error).split())[:200]})") from None
+        raise UserError(f"{path}: truncated or damaged ({reason(error)})") from None
     return of_keys(path, data)
 
 
 def _member(file: Any, key: str) -> np.ndarray | None:
     try:
-        return file[key]
+        value = file[key]
     except ValueError:  # objects, which would have to be unpickled
         return None
+    return value if value.dtype.kind in "biufUS" else None  # others may have any number of elements of no bytes
 
 
 def of_keys(path: Path, data: Data) -> list[Raw]:
@@ -50,11 +52,9 @@ def of_keys(path: Path, data: Data) -> list[Raw]:
         if keys <= data.keys():
             try:
                 return reader(path, data)
-            except (KeyError, IndexError, ValueError, TypeError) as error:
-                reason = " ".join(str(error).split())[:150]
-                raise UserError(
-                    f"{path}: keys {', '.join(sorted(keys))}, but what they hold is damaged: {reason}"
-                ) from None
+            except (KeyError, IndexError, ValueError, TypeError, ArithmeticError) as error:
+                held = f"keys {', '.join(sorted(keys))}, but what they hold is damaged"
+                raise UserError(f"{path}: {held}: {reason(error)}") from None
     if any(key.startswith("q_") for key in data) and any(key.startswith("dq_") for key in data):
         return _locomujoco_old(path, data)
     shown = ", ".join(str(key)[:30] for key in list(data)[:10])

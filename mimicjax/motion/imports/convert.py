@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mimicjax import limits
 from mimicjax.errors import UserError
 from mimicjax.motion import files
 from mimicjax.motion._numpy_rotation import between, continuous
@@ -37,10 +38,12 @@ class ImportOptions(NamedTuple):
 def clip_of(raw: Raw, robot: Robot, wishes: ImportOptions) -> tuple[Clip, list[str]]:
     """The clip, and what was found and done, for the user. Raises UserError for what cannot be decided or does not fit."""
     notes = [raw.form, *raw.notes]
-    fps = wishes.fps or raw.fps
+    fps = raw.fps if wishes.fps is None else wishes.fps
     if fps is None:
         fps = DEFAULT_FPS
         notes.append(f"the file has no rate: {fps:g} taken, --fps says another")
+    if not limits.FPS[0] <= fps <= limits.FPS[1]:
+        raise UserError(f"{raw.name}: fps is {fps}; allowed is {limits.FPS[0]:g} to {limits.FPS[1]:g}")
     dof_pos = _columns(raw, robot, wishes)
     quat, dof_pos, how = _read(raw, robot, wishes, dof_pos, fps)
     notes += how

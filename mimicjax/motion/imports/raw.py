@@ -9,8 +9,6 @@ import numpy as np
 
 from mimicjax.types import CLAMP
 
-MOST_BYTES = 2**30  # of a file, and of what one unpacks to
-
 
 class Raw(NamedTuple):
     """A motion as its file has it; F frames, D columns."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mimicjax.errors import UserError
+from mimicjax import limits
+from mimicjax.errors import UserError, reason
 from mimicjax.motion import files, pickles
 from mimicjax.motion.imports import arrays, text
-from mimicjax.motion.imports.raw import MOST_BYTES, Raw, stem
+from mimicjax.motion.imports.raw import Raw, stem
 from mimicjax.types import Robot
 
 
@@ -15,13 +16,13 @@ def read(path: Path, robot: Robot) -> list[Raw]:
     """The motions in a file. Raises UserError for a file that holds none, or none that is read here."""
     if not path.is_file():
         raise UserError(f"{path}: is {'a folder' if path.is_dir() else 'no file'}")
-    if (size := path.stat().st_size) > MOST_BYTES or size == 0:
-        raise UserError(f"{path}: has {size} bytes; between 1 and {MOST_BYTES} are read")
+    if (size := path.stat().st_size) > limits.MOTION_BYTES or size == 0:
+        raise UserError(f"{path}: has {size} bytes; between 1 and {limits.MOTION_BYTES} are read")
     try:
         with path.open("rb") as file:
             head = file.read(8)
     except OSError as problem:
-        raise UserError(f"{path}: cannot be read: {problem.strerror or problem}") from None
+        raise UserError(f"{path}: cannot be read: {reason(problem)}") from None
     if head.startswith(b"\x89HDF"):
         raise UserError(f"{path}: HDF5 is not read here: save its arrays as a pickle or an .npz with the same names")
     if head.startswith(b"PK"):

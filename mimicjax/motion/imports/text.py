@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mimicjax.errors import UserError
+from mimicjax.errors import UserError, reason
 from mimicjax.motion._numpy_rotation import from_euler, multiply, quat_to_exp
 from mimicjax.motion.imports.raw import Raw, stem
 from mimicjax.types import CLAMP, WRAP
@@ -31,7 +31,10 @@ def read(path: Path, text: str) -> Raw:
 
 def _table(path: Path, text: str) -> Raw:
     delimiter = ";" if text.partition("\n")[0].count(";") > 6 else ","
-    rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(cell.strip() for cell in row)]
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(cell.strip() for cell in row)]
+    except csv.Error as problem:
+        raise UserError(f"{path}: no table: {reason(problem)}") from None
     if not rows:
         raise UserError(f"{path}: the file is empty")
     header = [cell.strip() for cell in rows[0]]
@@ -94,8 +97,8 @@ def _deepmimic(path: Path, text: str) -> Raw:
         data: Any = json.loads(text)
         frames = np.asarray(data["Frames"], float)
         loop = WRAP if data["Loop"] == "wrap" else CLAMP
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(f"{path}: no DeepMimic motion (Loop and Frames in JSON): {str(error)[:100]}") from None
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
+        raise UserError(f"{path}: no DeepMimic motion (Loop and Frames in JSON): {reason(error)}") from None
     if frames.ndim != 2 or frames.shape[1] != 44 or len(frames) < 2:
         raise UserError(
             f"{path}: Frames have shape {list(frames.shape)}; DeepMimic's humanoid has 44 numbers in a frame"
