@@ -322,7 +322,7 @@ MESH = dict(geom='type="mesh" mesh="m"', extra='<asset><mesh name="m" file="gone
         (dict(joint=GOOD_JOINT.replace('actuatorfrcrange="-9 9"', "")), ["robot.xml", "swing", "torque_limit"]),
         (dict(body='<body name="base"><geom size="0.1"/></body>'), ["robot.xml", "base", "freejoint"]),
         (dict(body=ROOT.format("")), ["robot.xml", "no joint that moves"]),
-        (dict(body="<body"), ["robot.xml", "MuJoCo"]),
+        (dict(body="<body"), ["robot.xml", "no XML"]),
         (MESH, ["robot.xml", "gone.obj"]),
         (dict(facts={"key_bodies": ["arn"]}), ["robot.yaml", "key_bodies", "arn", "did you mean arm"]),
         (dict(facts={"key_bodies": "arm"}), ["robot.yaml", "key_bodies", "list"]),
