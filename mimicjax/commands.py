@@ -105,7 +105,10 @@ def use_compilation_cache() -> None:
 
     # many small programs, of 0.1 to 1 s each, are what a start is made of beside the large ones
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # no HOME, and a user without a name, as containers have: then nothing is kept
+        return
     jax.config.update("jax_compilation_cache_dir", str(home / "mimicjax" / "jax"))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from mimicjax import limits, paths
 from mimicjax.config.loading import read_yaml
 from mimicjax.errors import UserError, nearest, reason, unknown
+from mimicjax.files import is_file
 from mimicjax.motion.files import SUFFIXES, read_clip
 from mimicjax.types import Clip, Robot
 
@@ -25,13 +26,13 @@ def load_motions(name_or_path: str | Path, robot: Robot) -> tuple[Clip, ...]:
     text = str(name_or_path)
     folder = paths.MOTIONS / robot.name
     for shipped in (folder / f"{text}.npz", folder / "sets" / f"{text}.yaml"):
-        if text and shipped.is_file():
+        if text and is_file(shipped):
             return _load(shipped, robot)
-    path = _expanded(text)
-    if path.suffix.lower() not in SUFFIXES + SET_SUFFIXES and not path.is_file():
+    path = expanded(text)
+    if path.suffix.lower() not in SUFFIXES + SET_SUFFIXES and not is_file(path):
         names = motion_names(robot.name)
         raise UserError(
-            f"no motion {text!r} for robot {robot.name}{nearest(text, names)}; "
+            f"no motion {text[:100]!r} for robot {robot.name}{nearest(text, names)}; "
             f"names: {', '.join(names) or 'none'}; or give a path that ends in {', '.join(SUFFIXES + SET_SUFFIXES)}"
         )
     return _load(_find(path, [Path(), paths.MOTIONS]), robot)
@@ -48,7 +49,7 @@ def _load(path: Path, robot: Robot) -> tuple[Clip, ...]:
         return (read_clip(path, robot),)
     clips = []
     for number, (file, weight) in enumerate(_read_set(path)):
-        clip_path = _find(_expanded(file), [path.parent, Path(), paths.MOTIONS])
+        clip_path = _find(expanded(file), [path.parent, Path(), paths.MOTIONS])
         try:
             clips.append(dataclasses.replace(read_clip(clip_path, robot), weight=weight))
         except UserError as error:
@@ -56,7 +57,7 @@ def _load(path: Path, robot: Robot) -> tuple[Clip, ...]:
     return _distinct(clips)
 
 
-def _expanded(text: str) -> Path:
+def expanded(text: str) -> Path:
     """The path, ~ replaced. Raises UserError for what can be none: unknown users, names too long."""
     try:
         path = Path(text).expanduser()
@@ -69,7 +70,7 @@ def _expanded(text: str) -> Path:
 def _find(path: Path, folders: list[Path]) -> Path:
     """The first of `folder / path` that exists; if none does, the very first, so that the error names it."""
     tried = [folder / path for folder in folders]
-    return next((candidate for candidate in tried if candidate.is_file()), tried[0])
+    return next((candidate for candidate in tried if is_file(candidate)), tried[0])
 
 
 def _read_set(path: Path) -> list[tuple[str, float]]:

@@ -6,12 +6,11 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 from mimicjax.errors import UserError
 from mimicjax.motion.check.report import Report, report, unreadable
-from mimicjax.motion.datasets import load_motions
+from mimicjax.motion.datasets import expanded, load_motions
 from mimicjax.motion.files import SUFFIXES, read_clip
 from mimicjax.robot.load import load
 from mimicjax.types import Clip, Robot
@@ -34,7 +33,7 @@ def jobs(names: Sequence[str], robot: Robot) -> list[Job]:
     """
     result = []
     for name in names:
-        path = Path(name).expanduser()
+        path = expanded(name)
         if path.is_dir():
             files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
             if not files:
