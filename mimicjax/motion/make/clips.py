@@ -9,7 +9,7 @@ import numpy as np
 
 from mimicjax.errors import UserError, unknown
 from mimicjax.motion.coordinates import dof_pos_of
-from mimicjax.motion.make import balance, ball_legs, gait, hinge_legs, jog, jump, squat, trot
+from mimicjax.motion.make import balance, ball_legs, gait, gestures, hinge_legs, jog, jump, sidestep, squat, trot
 from mimicjax.types import BALL, CLAMP, WRAP, Clip, Robot
 
 
@@ -45,17 +45,79 @@ def _of_biped(plan: Callable[..., balance.MotionPlan]) -> Callable[..., tuple[np
     return solve
 
 
+def _backwards(robot: Robot, **options: float) -> tuple[np.ndarray, np.ndarray]:
+    """A walk in reversed time: what balances one way balances the other, and people do walk backwards so (Winter et al. 1989)."""
+    qpos, travel = _of_biped(gait.walk)(robot, **options)
+    return np.roll(qpos[::-1], 1, axis=0) - _moved(qpos, travel), -travel
+
+
+def _moved(qpos: np.ndarray, travel: np.ndarray) -> np.ndarray:
+    """[F,nq] that takes the reversed frames to where they follow frame 0: all but it are of the cycle before."""
+    moved = np.zeros_like(qpos)
+    moved[1:, :3] = travel
+    return moved
+
+
+FPS = {"fps": Option(60.0, 24.0, 500.0, "frames per second")}
+GAIT = {
+    "speed": Option(1.0, 0.3, 1.1, "m/s"),
+    "cadence": Option(115.0, 108.0, 150.0, "steps per minute at 1 m/s; grows with the square root of speed"),
+    "step_height": Option(0.05, 0.04, 0.12, "m that the swinging foot clears"),
+    "fps": Option(120.0, 24.0, 500.0, "frames per second"),
+}
 MAKERS = {
     "walk": Maker(
         "walks straight ahead; one cycle of two steps, loops",
         WRAP,
+        GAIT,
+        _of_biped(gait.walk),
+    ),
+    "back": Maker(
+        "walks straight backwards; one cycle of two steps, loops",
+        WRAP,
+        {**GAIT, "speed": Option(0.6, 0.3, 0.9, "m/s")},
+        _backwards,
+    ),
+    "sidestep": Maker(
+        "steps to the left, or at negative speed to the right; one cycle of two steps, loops",
+        WRAP,
         {
-            "speed": Option(1.0, 0.3, 1.1, "m/s"),
-            "cadence": Option(115.0, 108.0, 150.0, "steps per minute at 1 m/s; grows with the square root of speed"),
-            "step_height": Option(0.05, 0.04, 0.12, "m that the swinging foot clears"),
+            "speed": Option(0.25, -0.3, 0.3, "m/s"),
+            "cycle": Option(0.8, 0.7, 1.2, "s for both feet to step"),
+            "step_height": Option(0.05, 0.03, 0.1, "m that the swinging feet clear"),
             "fps": Option(120.0, 24.0, 500.0, "frames per second"),
         },
-        _of_biped(gait.walk),
+        _of_biped(sidestep.sidestep),
+    ),
+    "wave": Maker(
+        "stands and waves with the right arm; does not loop",
+        CLAMP,
+        {"times": Option(3.0, 1.0, 8.0, "swings of the forearm"), **FPS},
+        _of_biped(gestures.wave),
+    ),
+    "bow": Maker(
+        "stands, bows, stands; does not loop",
+        CLAMP,
+        {"angle": Option(0.7, 0.1, 0.9, "rad that the torso leans"), **FPS},
+        _of_biped(gestures.bow),
+    ),
+    "punch": Maker(
+        "a straight with the left and one with the right, from a guard; does not loop",
+        CLAMP,
+        {"reach": Option(0.9, 0.3, 1.0, "how far the arms stretch, 1: all the way"), **FPS},
+        _of_biped(gestures.punch),
+    ),
+    "balance": Maker(
+        "stands on the left leg for 2 s; does not loop",
+        CLAMP,
+        {"height": Option(0.15, 0.03, 0.25, "m that the right foot is lifted"), **FPS},
+        _of_biped(gestures.balance),
+    ),
+    "kick": Maker(
+        "stands on the left leg and kicks forward with the right; does not loop",
+        CLAMP,
+        {"reach": Option(0.35, 0.1, 0.45, "m that the foot goes forward"), **FPS},
+        _of_biped(gestures.kick),
     ),
     "squat": Maker(
         "stands, squats reaching forward with both arms, stands; does not loop",
