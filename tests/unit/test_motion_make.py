@@ -80,8 +80,8 @@ def test_the_shipped_file_is_what_its_command_makes(name, g1, tmp_path):
     ("slow_walk", ["walk", "--speed", "0.5"]), ("jog", ["jog", "--speed", "1.5"]), ("jump", ["jump"]), ("back", ["back"]),
     ("sidestep_right", ["sidestep", "--speed", "-0.25"]), ("kick", ["kick"]),
     *(pytest.param(*each, marks=pytest.mark.slow) for each in [
-        ("slow_jog", ["jog", "--speed", "1.2"]), ("fast_walk", ["walk", "--speed", "1.1", "--cadence", "130.0"]), ("wave", ["wave"]),
-        ("bow", ["bow"]), ("punch", ["punch"]), ("balance", ["balance"]), ("sidestep_left", ["sidestep"]),
+        ("slow_jog", ["jog", "--speed", "1.2"]), ("fast_walk", ["walk", "--speed", "1.1", "--cadence", "130.0"]),
+        ("wave", ["wave"]), ("bow", ["bow"]), ("punch", ["punch"]), ("balance", ["balance"]), ("sidestep_left", ["sidestep"]),
     ]),
 ])  # fmt: skip
 def test_the_other_shipped_files_too_and_they_are_sound(name, command, g1, tmp_path):
