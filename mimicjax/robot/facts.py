@@ -42,11 +42,11 @@ class Facts:
         """[count] finite numbers from one number or a list of `count`."""
         try:
             numbers = np.broadcast_to(np.asarray(value, np.float64), count)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             numbers = np.full(1, np.nan)
         if not np.isfinite(numbers).all():
             expected = "a number" if count == 1 else f"{count} numbers"
-            raise UserError(f"{self.file}: {where}: expected {expected}, got {value!r}")
+            raise UserError(f"{self.file}: {where}: expected {expected}, got {str(value)[:100]!r}")
         return numbers
 
     def bodies(self, key: str, names: tuple[str, ...]) -> np.ndarray:
