@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mimicjax import limits
 from mimicjax.errors import UserError
 
 
@@ -19,17 +21,43 @@ def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
         checkpointer.save(path.resolve(), {n: a for n, a in arrays.items() if a.size})
 
 
-def read(path: Path, names: Iterable[str] | None, damaged: Callable[[str], UserError]) -> dict[str, np.ndarray]:
-    """The arrays of `names`, or all; others are not read. Raises what `damaged` makes of a problem with the files."""
+def read(
+    path: Path, shapes: Mapping[str, Sequence[int]] | None, damaged: Callable[[str], UserError]
+) -> dict[str, np.ndarray]:
+    """The arrays that `shapes` names, or all of them; others are not read. Raises what `damaged` makes of a problem.
+
+    What the files claim is compared with `shapes`, or with limits.NUMBERS, before anything is allocated.
+    """
     import orbax.checkpoint as ocp
 
-    part = {} if names is None else {"item": dict.fromkeys(names, 0), "partial_restore": True}
+    part = {} if shapes is None else {"item": dict.fromkeys(shapes, 0), "partial_restore": True}
     try:
         with _quiet(), _checkpointer() as checkpointer:
+            if wrong := _claimed(checkpointer.metadata(path.resolve()).item_metadata.tree, shapes):
+                raise damaged(wrong)
             arrays = checkpointer.restore(path.resolve(), args=ocp.args.PyTreeRestore(**part))
             return {name: np.asarray(array) for name, array in arrays.items()}
+    except UserError:
+        raise
     except Exception as problem:  # whatever Orbax, tensorstore and the codecs say about damaged files
         raise damaged(" ".join(str(problem).split())[:200]) from problem
+
+
+def _claimed(stored: Mapping[str, Any], shapes: Mapping[str, Sequence[int]] | None) -> str:
+    """What is wrong with the shapes in files' own headers, or ''. A chunk is allocated whole, so it counts too."""
+    size = 0
+    for name in stored if shapes is None else shapes:
+        if name not in stored:
+            return f"{name} is missing"
+        there = tuple(stored[name].shape)
+        if shapes is not None and there != tuple(shapes[name]):
+            return f"{name} has the shape {there}, not {tuple(shapes[name])}"
+        chunk = math.prod(stored[name].storage.chunk_shape)
+        if chunk > max(math.prod(there), 1):
+            return f"{name} of shape {there} is stored in pieces of {chunk} numbers"
+        size += math.prod(there)
+    over = shapes is None and size > limits.NUMBERS
+    return f"it claims {size} numbers; at most {limits.NUMBERS} are read" if over else ""
 
 
 def _checkpointer() -> Any:

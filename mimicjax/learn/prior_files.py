@@ -85,9 +85,8 @@ def check(folder: Path, here: dict[str, Any]) -> None:
 def load(folder: Path) -> Prior:
     """A prior. Raises UserError if it is missing or damaged."""
     read_facts(folder)
-    flat = arrays.read(
-        folder / "arrays", None, lambda what: UserError(f"learn.smp.prior: {folder} is damaged ({what})")
-    )
+    problem = f"learn.smp.prior: {folder} is damaged"
+    flat = arrays.read(folder / "arrays", None, lambda what: UserError(f"{problem} ({what})"))
     tree = traverse_util.unflatten_dict(flat, sep="/")
     if set(tree) != {"params", "mean", "std"}:
         raise UserError(f"learn.smp.prior: {folder} is damaged (it holds {', '.join(sorted(tree))})")

@@ -96,7 +96,7 @@ def _entry(where: str, entry: Any) -> tuple[str, float]:
         raise UserError(f"{where}: file must be a path, not {str(file)[:60]!r}")
     try:
         number = math.nan if isinstance(weight, bool) else float(weight)  # YAML reads 1e-3 as text
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not 0.0 <= number <= limits.WEIGHT:
         raise UserError(

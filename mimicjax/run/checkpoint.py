@@ -92,12 +92,13 @@ def restore(
     wanted = _named_leaves(template)
     if part:
         about = {name: leaf for name, leaf in about.items() if name in wanted}
-    _check_leaves(path, {n: _describe(leaf) for n, leaf in wanted.items()}, about, saved, facts or {})
-    stored = [name for name, leaf in about.items() if 0 not in leaf["data_shape"]]
-    arrays = files.read_arrays(path / "state", stored if part else None)
+    here = {name: _describe(leaf) for name, leaf in wanted.items()}
+    _check_leaves(path, here, about, saved, facts or {})
+    stored = {name: leaf["data_shape"] for name, leaf in here.items() if 0 not in leaf["data_shape"]}
+    arrays = files.read_arrays(path / "state", stored)
     restored = []
     for name, leaf in wanted.items():
-        shape, dtype = about[name]["data_shape"], np.dtype(about[name]["data_dtype"])
+        shape, dtype = here[name]["data_shape"], np.dtype(here[name]["data_dtype"])
         array = arrays.get(name) if 0 not in shape else np.zeros(shape, dtype)
         same_form = array is not None and array.dtype == dtype and list(array.shape) == shape
         if array is None or not same_form or _crc(array) != about[name]["crc"]:

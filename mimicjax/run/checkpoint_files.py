@@ -9,7 +9,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -105,9 +105,9 @@ def remove(path: Path) -> None:
 write_arrays = arrays.write
 
 
-def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
-    """The arrays of `names`, or all, of a checkpoint's `path`; others are not read. Raises UserError for damaged ones."""
-    return arrays.read(path, names, lambda what: damaged(path.parent, what))
+def read_arrays(path: Path, shapes: Mapping[str, Sequence[int]] | None = None) -> dict[str, np.ndarray]:
+    """The arrays that `shapes` names, or all, of a checkpoint's `path`. Raises UserError for damaged ones."""
+    return arrays.read(path, shapes, lambda what: damaged(path.parent, what))
 
 
 def sync(folder: Path) -> None:

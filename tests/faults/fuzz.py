@@ -6,7 +6,7 @@ import argparse
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +22,6 @@ class Tried(NamedTuple):
     """A file and what became of it."""
 
     what: str
-    data: bytes
     found: Outcome
 
 
@@ -31,22 +30,25 @@ def damaged(kind: str, files: int, seed: int) -> Iterator[Tried]:
     whole = _whole(kind)
     for number in range(files):
         data = mutated(whole, np.random.default_rng([seed, number, len(kind)]), KINDS[kind].text)
-        yield Tried(f"file {number} of seed {seed}", data, tried(kind, data))
+        yield Tried(f"file {number} of seed {seed}", tried(kind, data))
 
 
 def hostile_ones(kind: str, every: int = 1) -> Iterator[Tried]:
     """The hostile files of a kind, or each `every`-th of them."""
     for number, (what, data) in enumerate(hostile.files(kind, _whole(kind))):
         if number % every == 0:
-            yield Tried(what, data, tried(kind, data))
+            yield Tried(what, tried(kind, data))
 
 
-def tried(kind: str, data: bytes) -> Outcome:
-    """What becomes of a file of a kind with these bytes."""
+def tried(kind: str, data: bytes | Callable[[Path], None]) -> Outcome:
+    """What becomes of a file of a kind with these bytes, or after such a change."""
     with tempfile.TemporaryDirectory() as folder:
         path = KINDS[kind].make(Path(folder))
-        path.write_bytes(data)
-        return outcome.read(path, KINDS[kind].read, Path(folder))
+        read = KINDS[kind].read
+        if isinstance(data, bytes):
+            path.write_bytes(data)
+            return outcome.read(path, read, Path(folder))
+        return outcome.read(path, lambda path: (data(path), read(path))[1], Path(folder))  # no threads before the fork
 
 
 def _whole(kind: str) -> bytes:
@@ -69,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             ("hostile", hostile_ones(kind, options.every)),
         ):
             count: Counter[str] = Counter()
-            for what, _, found in trials:
+            for what, found in trials:
                 count[found.name] += 1
                 if found.name not in outcome.GOOD:
                     bad += 1

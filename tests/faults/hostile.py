@@ -8,18 +8,19 @@ import os
 import pickle
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
-from absurd import BOMB, VALUES, YAML
+from absurd import BOMB, DEEP, VALUES, YAML
+from hostile_checkpoint import headers, numbers
 from hostile_xml import xml
 
 
-def files(kind: str, whole: bytes) -> Iterator[tuple[str, bytes]]:
-    """(what it is, the file's bytes)."""
+def files(kind: str, whole: bytes) -> Iterator[tuple[str, bytes | Callable[[Path], None]]]:
+    """(what it is, the file's bytes, or what makes the file at a path and those beside it)."""
     makers = {
         "clip .npz": _archive,
         "import: archive": _archive,
@@ -32,6 +33,10 @@ def files(kind: str, whole: bytes) -> Iterator[tuple[str, bytes]]:
         "facts.json": _json,
         "metrics.jsonl": _rows,
         "import: text": _json,
+        "checkpoint: arrays": headers,
+        "checkpoint: index": numbers,
+        "checkpoint: manifest": numbers,
+        "checkpoint: names": _json,
         "import: table": _cells,
         "log.txt": _cells,
     }
@@ -158,6 +163,10 @@ def _yaml(whole: bytes) -> Iterator[tuple[str, bytes]]:
         for number, text in enumerate(YAML):
             replaced = yaml.safe_dump(_with(good, path, "MARK")).replace("MARK", text)
             yield f"{path} is text {number}", replaced.encode("utf-8", "surrogatepass")
+    for path in list(_leaves(good))[:6]:
+        for number, value in enumerate(VALUES):
+            if not isinstance(value, bytes) and value is not DEEP:
+                yield f"{path} is value {number}", yaml.safe_dump(_with(good, path, value)).encode("utf-8", "replace")
     yield "aliases that stand for 9^12", BOMB.encode() + whole
     yield "a circle by merging", b"a: &a\n  <<: *a\n" + whole
     yield "100,000 keys", "".join(f"k{n}: {n}\n" for n in range(100_000)).encode() + whole
@@ -198,9 +207,10 @@ def _json(whole: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _rows(whole: bytes) -> Iterator[tuple[str, bytes]]:
-    first, *rest = whole.splitlines(keepends=True)
-    for name, data in _json(first):
-        yield name, data + b"\n" + b"".join(rest)
+    lines = whole.splitlines(keepends=True)
+    for row in (0, len(lines) // 2, len(lines) - 1):
+        for name, data in _json(lines[row]):
+            yield f"row {row}, {name}", b"".join([*lines[:row], data, b"\n", *lines[row + 1 :]])
 
 
 def _cells(whole: bytes) -> Iterator[tuple[str, bytes]]:
@@ -212,9 +222,10 @@ def _cells(whole: bytes) -> Iterator[tuple[str, bytes]]:
         separator = b"," if b"," in lines[row] else None
         cells = lines[row].split(separator)
         for number, word in enumerate(words):
-            changed = [*lines]
-            changed[row] = (separator or b" ").join([cells[0], word, *cells[2:]]) + b"\n"
-            yield f"row {row}, word {number}", b"".join(changed)
+            for column in (0, 1, len(cells) - 1):
+                changed = [*lines]
+                changed[row] = (separator or b" ").join([*cells[:column], word, *cells[column + 1 :]]) + b"\n"
+                yield f"row {row}, column {column}, word {number}", b"".join(changed)
     yield "one line of 9 MB", b"1," * 4_500_000
     yield "a million lines", b"1\n" * 1_000_000
     yield "no line ends", whole.replace(b"\n", b" ")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import orbax.checkpoint  # noqa: F401  (once, and not in every child)
 
 from mimicjax import config, paths
 from mimicjax.config.settings import RunSettings
@@ -92,6 +93,36 @@ def _facts(folder: Path) -> Path:
     return folder / "checkpoints" / source.name / "facts.json"
 
 
+def _stored(place: str) -> Callable[[Path], Path]:
+    """A checkpoint's file by its place below `state`; `*` stands for the largest one there."""
+
+    def make(folder: Path) -> Path:
+        source = next((paths.PRETRAINED / "g1_squat" / "checkpoints").iterdir())
+        to = folder / "checkpoints" / source.name
+        shutil.copytree(source, to, dirs_exist_ok=True)
+        return max((to / "state").glob(place), key=lambda path: path.stat().st_size)
+
+    return make
+
+
+def _facts_and_a_leaf(path: Path) -> None:
+    folder, leaf = path.parents[1], "agent.actor.net.params.Dense_0.bias"
+    checkpoint.read_facts(folder)
+    checkpoint.restore(folder, {leaf: np.zeros(256, np.float32)}, part=True)
+
+
+def _restored(path: Path) -> list[np.ndarray]:
+    """Every array of the checkpoint that holds `path`, but random keys, which are numbers of their own kind."""
+    folder = next(parent for parent in path.parents if parent.name == "checkpoints")
+    about = json.loads(next(folder.glob("*/facts.json")).read_text())["leaves"]
+    wanted = {
+        name: np.zeros(leaf["shape"], leaf["dtype"])
+        for name, leaf in about.items()
+        if not leaf["dtype"].startswith("key")
+    }
+    return list(checkpoint.restore(folder, wanted, part=True)[0].values())
+
+
 def _rows(folder: Path, suffix: str) -> Path:
     logger = log.Logger(folder, curves=False)
     for number in range(5):
@@ -123,7 +154,11 @@ KINDS: dict[str, Kind] = {
     "import: text": Kind(_deepmimic, lambda path: _imported(path, "humanoid"), True),
     "import: archive": Kind(_archive, _imported, False),
     "import: pickle": Kind(_pkl, _imported, False),
-    "facts.json": Kind(_facts, lambda path: checkpoint.read_facts(path.parents[1]) and None, True),
+    "facts.json": Kind(_facts, _facts_and_a_leaf, True),
+    "checkpoint: arrays": Kind(_stored("ocdbt.process_0/d/*"), _restored, False),
+    "checkpoint: index": Kind(_stored("d/*"), _restored, False),
+    "checkpoint: manifest": Kind(_stored("manifest.ocdbt"), _restored, False),
+    "checkpoint: names": Kind(_stored("_METADATA"), _restored, True),
     "log.txt": Kind(lambda folder: _rows(folder, "log.txt"), _resumed, True),
     "metrics.jsonl": Kind(lambda folder: _rows(folder, "metrics.jsonl"), _resumed, True),
 }  # fmt: skip

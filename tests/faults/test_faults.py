@@ -33,7 +33,7 @@ def fuzz(*flags: str) -> None:
 
 
 def test_a_few_of_every_kind() -> None:
-    fuzz("--files", "2", "--every", "150")
+    fuzz("--files", "2", "--every", "400")
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import json
 import os
 import random
 import shutil
@@ -285,3 +286,17 @@ def test_damaged_files_are_noticed(tmp_path, harm):
             assert "damaged" in str(error) and "other checkpoints there: 1" in str(error) and "\n" not in str(error)
         shutil.copy(tmp_path / "copy" / file.relative_to(good), file)
     assert noticed >= 3
+
+
+def test_what_the_arrays_claim_is_compared_before_they_are_read(tmp_path: Path) -> None:
+    """A header that claims 8 TB, written with right checksums, costs nothing."""
+    import tensorstore
+
+    checkpoint.save(tmp_path, 1, {"a": np.ones(3, np.float32)}, {})
+    state = tmp_path / "0000000001" / "state"
+    store = tensorstore.KvStore.open({"driver": "ocdbt", "base": f"file://{state}/"}).result()
+    header = json.loads(store["a/.zarray"])
+    for claim, problem in (({"shape": [10**12]}, "has the shape"), ({"chunks": [10**12]}, "stored in pieces")):
+        store["a/.zarray"] = json.dumps({**header, **claim}).encode()
+        with pytest.raises(UserError, match=problem):
+            checkpoint.restore(tmp_path, {"a": np.ones(3, np.float32)})
