@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,12 @@ from mimicjax.errors import UserError
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Arrays by name to a folder that does not exist yet; empty ones are left out, as zarr has none."""
-    with _quiet(), _checkpointer() as checkpointer:
-        checkpointer.save(path.resolve(), {n: a for n, a in arrays.items() if a.size})
+    try:
+        with _quiet(), _checkpointer() as checkpointer:
+            checkpointer.save(path.resolve(), {n: a for n, a in arrays.items() if a.size})
+    except Exception:
+        _hush()
+        raise
 
 
 def read(
@@ -73,6 +78,17 @@ def _checkpointer() -> Any:
     )
     handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
     return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
+def _hush() -> None:
+    """After a write that failed, threads of tensorstore still report to an event loop that has ended: not printed."""
+    before = sys.unraisablehook
+
+    def hook(problem: sys.UnraisableHookArgs) -> None:
+        if "Event loop is closed" not in str(problem.exc_value):
+            before(problem)
+
+    sys.unraisablehook = hook
 
 
 @contextlib.contextmanager

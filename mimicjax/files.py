@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,8 +28,23 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     try:
         write(half)
         os.replace(half, path)
+    except OSError as problem:
+        problem.filename = problem.filename or str(path)  # writing to a full disk does not say where
+        raise
     finally:
         half.unlink(missing_ok=True)
+
+
+def append(path: Path, data: bytes) -> None:
+    """Add to the end of a file, all or nothing: what a full disk took of it is cut off again. Raises OSError."""
+    with path.open("ab", buffering=0) as file:
+        before = file.tell()
+        try:
+            if file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        except OSError:
+            file.truncate(before)
+            raise
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -122,6 +122,7 @@ def train(training: Training, out: Path, resume: bool) -> bool:
     ):
         for note in (*training.notes, *log.notes):
             display.message(note)
+        log.tell = display.message
         display.message(
             f"{'goes on' if resume else 'writes'} in {out}" + (f" at iteration {done}" if done else "; compiling")
         )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import random
 import subprocess
 import sys
@@ -15,14 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from trained import checksums, started
+
 from mimicjax.run import checkpoint, checkpoint_files
 
-ROOT = Path(__file__).parents[2]
-TINY = [
-    "--config", "add_g1", "--num-envs", "8", "--learn.steps_per_iter", "4", "--learn.actor_hidden", "[16]",
-    "--learn.critic_hidden", "[16]", "--learn.disc.hidden", "[16]", "--keep.iters_per_output", "2",
-    "--keep.test_episodes", "2", "--env.episode_length", "0.5",
-]  # fmt: skip
 START = 15.0  # s within which a kill falls that is aimed at nothing: imports, compiles, the first iterations
 
 
@@ -40,7 +34,7 @@ def chain(seed: int, kills: int) -> Killed:
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         for number in range(kills):
-            process = _start(run, 10**6)
+            process = started(run, 10**6)
             written, said = _kill(process, run, rng, aimed=number % 2 == 0)
             writing += written
             if said:
@@ -51,22 +45,14 @@ def chain(seed: int, kills: int) -> Killed:
             last = step
         last += 2
         for out in (run, Path(folder) / "alone"):
-            process = _start(out, last)
+            process = started(out, last)
             said = process.communicate()[1].decode()
             if process.returncode:
                 lost.append(f"seed {seed}: {out.name} ends with exit code {process.returncode}: {said[-300:]}")
                 return Killed(kills, writing, lost)
-        if _checksums(run, last) != _checksums(Path(folder) / "alone", last):
+        if checksums(run, last) != checksums(Path(folder) / "alone", last):
             lost.append(f"seed {seed}: iteration {last} is not that of a run left alone")
     return Killed(kills, writing, lost)
-
-
-def _start(run: Path, iterations: int) -> subprocess.Popen:
-    flags = ["--resume", str(run)] if (run / "config.yaml").exists() else [*TINY, "--out", str(run)]
-    return subprocess.Popen(
-        [sys.executable, "-m", "mimicjax.train", *flags, "--max-iterations", str(iterations)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
 
 
 def _kill(process: subprocess.Popen, run: Path, rng: random.Random, aimed: bool) -> tuple[bool, str]:
@@ -87,12 +73,6 @@ def _kill(process: subprocess.Popen, run: Path, rng: random.Random, aimed: bool)
     process.kill()
     said = process.communicate()[1].decode(errors="replace")
     return writing(), f"{process.returncode}, {said[-300:]}" if gone else ""
-
-
-def _checksums(run: Path, step: int) -> dict[str, int]:
-    path = checkpoint_files.find(run / "checkpoints", step)
-    leaves = json.loads((path / "facts.json").read_text())["leaves"]
-    return {name: leaf["crc"] for name, leaf in leaves.items()}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mimicjax import files
 from mimicjax.draw import curves
 from mimicjax.errors import UserError
 from mimicjax.run.log import Logger, group
@@ -146,3 +149,44 @@ def test_what_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file: the log cannot be written"):
         Logger(tmp_path / "file")
+
+
+def test_a_full_disk_costs_rows_and_nothing_else(tmp_path, monkeypatch):
+    """What was half written is cut off again; it is told once, and told anew after it had gone well."""
+    told = []
+
+    def full(file, data):
+        file.real.write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with Logger(tmp_path, curves=False) as logger:
+        logger.tell = told.append
+        logger.write(row(1))
+        before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                files.Path, "open", lambda path, *a, real=files.Path.open, **k: Half(real(path, *a, **k), full)
+            )
+            logger.write(row(2))
+            logger.write(row(3))
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+        assert len(told) == 3 and all("No space left" in text and "training goes on" in text for text in told)
+        logger.write(row(4))
+    assert [cells[0] for cells in table(tmp_path)] == ["Iteration", "1", "4"]
+    assert events(tmp_path)["1_Info/Iteration"] == (4000, 4.0)
+
+
+class Half:
+    """A file whose writes do what `write` does."""
+
+    def __init__(self, real, write):
+        self.real, self.write = real, lambda data: write(self, data)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.real.close()
+
+    def __getattr__(self, name):
+        return getattr(self.real, name)
