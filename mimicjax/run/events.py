@@ -20,7 +20,7 @@ class Events:
     """An event file of its own in `folder`. purge: TensorBoard hides what older files there say from that step on."""
 
     def __init__(self, folder: Path, purge: int | None) -> None:
-        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
 
         begun = time.time()
         self.path = folder / f"events.out.tfevents.{int(begun)}.{socket.gethostname()}.{os.getpid()}"
@@ -31,8 +31,8 @@ class Events:
 
     def write(self, values: Mapping[str, float], step: int) -> None:
         """Scalars by tag, at a step. Raises OSError, and then the file is what it was before."""
-        from tensorboardX.proto.event_pb2 import Event
-        from tensorboardX.proto.summary_pb2 import Summary
+        from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
+        from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 
         scalars = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
         new = Event(wall_time=time.time(), step=step, summary=Summary(value=scalars))

@@ -61,8 +61,11 @@ def _kill(process: subprocess.Popen, run: Path, rng: random.Random, aimed: bool)
     began = time.time()
 
     def writing() -> bool:
-        half = run.glob(f"checkpoints/{checkpoint_files.HIDDEN}*")
-        return any(path.exists() and path.stat().st_mtime > began for path in half)
+        try:
+            half = list(run.glob(f"checkpoints/{checkpoint_files.HIDDEN}*"))
+            return any(path.stat().st_mtime > began for path in half)
+        except FileNotFoundError:  # renamed in this moment
+            return False
 
     while time.monotonic() < end and process.poll() is None:
         if aimed and writing():
