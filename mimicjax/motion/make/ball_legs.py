@@ -50,6 +50,9 @@ def measure(robot: Robot) -> Biped:
         sole=sole,
         heel=np.array([points[:, 0].min(), middle, points[:, 2].min()]),
         toe=np.array([points[:, 0].max(), middle, points[:, 2].min()]),
+        size=1.0,  # its clips are made with the plans' own lengths and speeds
+        point=float(robot.dof_range[robot.dof_names.index("left_ankle_y"), 1]),
+        waist=True,
         place=place,
     )
 

@@ -34,6 +34,10 @@ class Biped(NamedTuple):
     sole: float  # height of the foot body's origin above the ground, sole flat
     heel: np.ndarray  # [3] rearmost rounding centre of the sole, in the foot body's frame
     toe: np.ndarray  # [3] foremost
+    # of the legs, the G1's being 1: plans are made for that size, and scaled (similar.py)
+    size: float
+    point: float  # rad that the ankles let the toes point down
+    waist: bool  # whether it has one: without, the torso is the pelvis
     # (biped, root_pos [F,3], root_quat [F,4], foot_pos [F,2,3], foot_quat [F,2,4], posture) -> qpos [F,nq]
     place: Callable[..., np.ndarray]
 

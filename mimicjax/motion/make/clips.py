@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from mimicjax.errors import UserError, unknown
 from mimicjax.motion.coordinates import dof_pos_of
-from mimicjax.motion.make import balance, ball_legs, gait, gestures, hinge_legs, jog, jump, sidestep, squat, trot
+from mimicjax.motion.make import balance, ball_legs, gait, gestures, hinge_legs, jog, jump, sidestep, similar, squat, trot
+from mimicjax.motion.make.biped import Biped
 from mimicjax.types import BALL, CLAMP, WRAP, Clip, Robot
 
 
 class Option(NamedTuple):
-    """A number that a maker takes."""
+    """A number that a maker takes; default and range are those of legs as long as the G1's."""
 
     default: float
     low: float
     high: float
     help: str  # with its unit
+    power: float = 0.0  # of the legs' size: 1 for lengths, 0.5 for speeds and times (similar.py)
+    grows: bool = True  # whether default and range grow with the legs too
 
 
 class Maker(NamedTuple):
-    """A motion that can be made: solve(robot, **options) -> (qpos [F,nq], travel [3] m), with every option given.
+    """A motion that can be made: solve(robot, powers, **options) -> (qpos [F,nq], travel [3] m), with every option given.
 
-    qpos is one period; frame F would be frame 0 plus `travel`.
+    powers are the options' (Option.power). qpos is one period; frame F would be frame 0 plus `travel`.
     """
 
     help: str
@@ -37,18 +40,26 @@ class Maker(NamedTuple):
 def _of_biped(plan: Callable[..., balance.MotionPlan]) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
     """The solver of a motion that plan(biped, **options) plans."""
 
-    def solve(robot: Robot, **options: float) -> tuple[np.ndarray, np.ndarray]:
-        body = (ball_legs if ball_legs.fits(robot) else hinge_legs).measure(robot)
-        planned = plan(body, **options)
+    def solve(robot: Robot, powers: Mapping[str, float], **options: float) -> tuple[np.ndarray, np.ndarray]:
+        body = _measured(robot)
+        planned = similar.planned(plan, body, options, powers)
         return balance.solve(body, planned), planned.travel
 
     return solve
 
 
-def _backwards(robot: Robot, **options: float) -> tuple[np.ndarray, np.ndarray]:
+def _measured(robot: Robot) -> Biped:
+    return (ball_legs if ball_legs.fits(robot) else hinge_legs).measure(robot)
+
+
+def _backwards(robot: Robot, powers: Mapping[str, float], **options: float) -> tuple[np.ndarray, np.ndarray]:
     """A walk in reversed time: what balances one way balances the other, and people do walk backwards so (Winter et al. 1989)."""
-    qpos, travel = _of_biped(gait.walk)(robot, **options)
+    qpos, travel = _of_biped(gait.walk)(robot, powers, **options)
     return np.roll(qpos[::-1], 1, axis=0) - _moved(qpos, travel), -travel
+
+
+def _trot(robot: Robot, powers: Mapping[str, float], **options: float) -> tuple[np.ndarray, np.ndarray]:
+    return trot.trot(robot, **options)
 
 
 def _moved(qpos: np.ndarray, travel: np.ndarray) -> np.ndarray:
@@ -58,11 +69,13 @@ def _moved(qpos: np.ndarray, travel: np.ndarray) -> np.ndarray:
     return moved
 
 
+LENGTH, SPEED = 1.0, 0.5  # powers of the size; times are as speeds
 FPS = {"fps": Option(60.0, 24.0, 500.0, "frames per second")}
 GAIT = {
-    "speed": Option(1.0, 0.3, 1.1, "m/s"),
-    "cadence": Option(115.0, 108.0, 150.0, "steps per minute at 1 m/s; grows with the square root of speed"),
-    "step_height": Option(0.05, 0.04, 0.12, "m that the swinging foot clears"),
+    "speed": Option(1.0, 0.3, 1.1, "m/s", SPEED),
+    "cadence": Option(115.0, 108.0, 150.0, "steps per minute at 1 m/s; grows with the square root of speed", -0.75),
+    # what a foot must clear is set by its own length as it tilts, which is much the same for short legs
+    "step_height": Option(0.05, 0.04, 0.12, "m that the swinging foot clears", LENGTH, grows=False),
     "fps": Option(120.0, 24.0, 500.0, "frames per second"),
 }
 MAKERS = {
@@ -75,16 +88,16 @@ MAKERS = {
     "back": Maker(
         "walks straight backwards; one cycle of two steps, loops",
         WRAP,
-        {**GAIT, "speed": Option(0.6, 0.3, 0.9, "m/s")},
+        {**GAIT, "speed": Option(0.6, 0.3, 0.9, "m/s", SPEED)},
         _backwards,
     ),
     "sidestep": Maker(
         "steps to the left, or at negative speed to the right; one cycle of two steps, loops",
         WRAP,
         {
-            "speed": Option(0.25, -0.3, 0.3, "m/s"),
-            "cycle": Option(0.8, 0.7, 1.2, "s for both feet to step"),
-            "step_height": Option(0.05, 0.03, 0.1, "m that the swinging feet clear"),
+            "speed": Option(0.25, -0.3, 0.3, "m/s", SPEED),
+            "cycle": Option(0.8, 0.7, 1.2, "s for both feet to step", SPEED),
+            "step_height": Option(0.05, 0.03, 0.1, "m that the swinging feet clear", LENGTH),
             "fps": Option(120.0, 24.0, 500.0, "frames per second"),
         },
         _of_biped(sidestep.sidestep),
@@ -110,20 +123,20 @@ MAKERS = {
     "balance": Maker(
         "stands on the left leg for 2 s; does not loop",
         CLAMP,
-        {"height": Option(0.15, 0.03, 0.25, "m that the right foot is lifted"), **FPS},
+        {"height": Option(0.15, 0.03, 0.25, "m that the right foot is lifted", LENGTH), **FPS},
         _of_biped(gestures.balance),
     ),
     "kick": Maker(
         "stands on the left leg and kicks forward with the right; does not loop",
         CLAMP,
-        {"reach": Option(0.35, 0.1, 0.45, "m that the foot goes forward"), **FPS},
+        {"reach": Option(0.35, 0.1, 0.45, "m that the foot goes forward", LENGTH), **FPS},
         _of_biped(gestures.kick),
     ),
     "squat": Maker(
         "stands, squats reaching forward with both arms, stands; does not loop",
         CLAMP,
         {
-            "depth": Option(0.32, 0.05, 0.34, "m that the pelvis goes down"),
+            "depth": Option(0.32, 0.05, 0.34, "m that the pelvis goes down", LENGTH),
             "fps": Option(60.0, 24.0, 500.0, "frames per second"),
         },
         _of_biped(squat.squat),
@@ -132,8 +145,8 @@ MAKERS = {
         "runs straight ahead; one cycle of two steps with flight between them, loops",
         WRAP,
         {
-            "speed": Option(2.0, 1.0, 2.5, "m/s"),
-            "step_height": Option(0.12, 0.06, 0.16, "m that the swinging foot clears"),
+            "speed": Option(2.0, 1.0, 2.5, "m/s", SPEED),
+            "step_height": Option(0.12, 0.06, 0.16, "m that the swinging foot clears", LENGTH),
             "fps": Option(120.0, 24.0, 500.0, "frames per second"),
         },
         _of_biped(jog.jog),
@@ -142,7 +155,7 @@ MAKERS = {
         "stands, crouches, jumps straight up, lands, stands; does not loop",
         CLAMP,
         {
-            "height": Option(0.2, 0.05, 0.3, "m that the centre of mass rises in flight"),
+            "height": Option(0.2, 0.05, 0.3, "m that the centre of mass rises in flight", LENGTH),
             "fps": Option(60.0, 24.0, 500.0, "frames per second"),
         },
         _of_biped(jump.jump),
@@ -151,16 +164,14 @@ MAKERS = {
         "a quadruped trots straight ahead; one cycle of two steps, loops",
         WRAP,
         {
-            "speed": Option(0.8, 0.2, 1.2, "m/s"),
+            "speed": Option(0.8, 0.2, 1.2, "m/s", SPEED),
             "cycle": Option(0.5, 0.3, 0.7, "s for both pairs of legs to step"),
-            "step_height": Option(0.06, 0.02, 0.1, "m that the swinging feet clear"),
+            "step_height": Option(0.06, 0.02, 0.1, "m that the swinging feet clear", LENGTH),
             "fps": Option(120.0, 24.0, 500.0, "frames per second"),
         },
-        trot.trot,
+        _trot,
     ),
 }
-
-
 def make(maker: str, robot: Robot, command: str = "", **options: float) -> Clip:
     """The clip that `maker` (see MAKERS) makes for a robot; its first frame is at x = 0, heading along x.
 
@@ -169,15 +180,15 @@ def make(maker: str, robot: Robot, command: str = "", **options: float) -> Clip:
     """
     if maker not in MAKERS:
         raise unknown("make", "maker", maker, MAKERS)
-    known = MAKERS[maker].options
+    known = _sized(MAKERS[maker], robot)
     for name, value in options.items():
         if name not in known:
             raise UserError(f"{maker} has no option {_flag(name)}; it has {', '.join(map(_flag, known))}")
         low, high = known[name].low, known[name].high
         if not low <= value <= high:
-            raise UserError(f"{maker}: {_flag(name)} is {value:g}; allowed: {low:g} to {high:g} {known[name].help}")
+            raise UserError(f"{maker}: {_flag(name)} is {value:g}; allowed: {low:.4g} to {high:.4g} {known[name].help}")
     values = {name: option.default for name, option in known.items()} | options
-    qpos, travel = MAKERS[maker].solve(robot, **values)
+    qpos, travel = MAKERS[maker].solve(robot, {name: option.power for name, option in known.items()}, **values)
     last = qpos[:1] + np.pad(travel, (0, qpos.shape[1] - 3))
     qpos = np.concatenate([qpos, last]) - np.eye(1, qpos.shape[1]) * qpos[0, 0]
     dof_pos = dof_pos_of(robot, qpos)
@@ -186,6 +197,16 @@ def make(maker: str, robot: Robot, command: str = "", **options: float) -> Clip:
         name=maker, robot=robot.name, dof_names=robot.dof_names, fps=values["fps"], loop=MAKERS[maker].loop,
         root_pos=qpos[:, :3], root_quat=qpos[:, 3:7], dof_pos=dof_pos, maker=command, licence="MIT",
     )  # fmt: skip
+
+
+def _sized(maker: Maker, robot: Robot) -> dict[str, Option]:
+    """The maker's options as they are for the robot's size."""
+    size = 1.0 if maker.solve is _trot else _measured(robot).size
+    result = {}
+    for name, option in maker.options.items():
+        by = size**option.power if option.grows else 1.0
+        result[name] = option._replace(default=option.default * by, low=option.low * by, high=option.high * by)
+    return result
 
 
 def _check_limits(robot: Robot, maker: str, dof_pos: np.ndarray) -> None:

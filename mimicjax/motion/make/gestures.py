@@ -27,14 +27,15 @@ def wave(biped: Biped, times: float, fps: float) -> MotionPlan:
 
 
 def bow(biped: Biped, angle: float, fps: float) -> MotionPlan:
-    """Lean forward by `angle` rad, pause, stand up; two thirds in the hips, the rest in the waist."""
+    """Lean forward by `angle` rad, pause, stand up; two thirds in the hips, the rest in the waist if there is one."""
     t = _time(4.2, fps)
     down = through(t, (0.3, 1.7, 2.3, 3.9), (0.0, 1.0, 1.0, 0.0))
     arms = _arms(len(t))
     for side in SIDES:
         arms[f"{side}_shoulder_pitch"] = arms[f"{side}_shoulder_pitch"] - 0.7 * angle * down
     drop = -0.03 * down * angle
-    lean = quats(0.0 * t, 2.0 / 3.0 * angle * down, 0.0 * t)
+    of_hips = 2.0 / 3.0 if biped.waist else 1.0
+    lean = quats(0.0 * t, of_hips * angle * down, 0.0 * t)
     return _plan(biped, fps, arms | _waist(0.0 * t, 0.0, angle / 3.0 * down), lean=lean, drop=drop)
 
 

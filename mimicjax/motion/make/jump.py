@@ -12,7 +12,7 @@ GRAVITY = 9.81
 STAND, DOWN, PUSH, RISE, REST = 0.3, 0.55, 0.28, 0.8, 0.3  # s
 CROUCH, REACH = 0.26, 0.26  # of the leg's length: how far the centre of mass goes down, and up from there by the push
 HALF_WIDTH, TOE_OUT = 0.10, 0.10  # m from the middle to a foot, rad
-TIPTOE = 0.6  # rad, how far the heels rise about the toes
+TIPTOE, POINTED = 0.6, 1.15  # rad, how far the heels rise about the toes; at most this share of what the ankles let them
 LEAN, WAIST_LEAN = 0.3, 0.25  # rad forward in the crouch, of the pelvis and of the torso on it
 ARM = {"shoulder_roll": 0.28, "elbow": 0.9}  # rad, left; roll is mirrored
 PITCH = (0.2, 0.9, -1.2)  # rad, of the shoulders: standing, in the crouch, in flight
@@ -73,7 +73,8 @@ def _foot(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions [F,3] m and rotations [F,4] of a foot body, at times before the apex as in `jump`."""
     sign = 1.0 if side == 0 else -1.0
-    pitch = through(before, (off - 0.16, off + 0.04, apex), (0.0, TIPTOE, 0.5 * TIPTOE))
+    tiptoe = min(TIPTOE, POINTED * biped.point)
+    pitch = through(before, (off - 0.16, off + 0.04, apex), (0.0, tiptoe, 0.5 * tiptoe))
     yaw = np.full(len(before), sign * TOE_OUT)
     rotation, flat = quats(yaw, pitch, 0.0 * yaw), quats(yaw, 0.0 * yaw, 0.0 * yaw)
     place = np.zeros((len(before), 3))
