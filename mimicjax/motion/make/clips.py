@@ -9,7 +9,19 @@ import numpy as np
 
 from mimicjax.errors import UserError, unknown
 from mimicjax.motion.coordinates import dof_pos_of
-from mimicjax.motion.make import balance, ball_legs, gait, gestures, hinge_legs, jog, jump, sidestep, similar, squat, trot
+from mimicjax.motion.make import (
+    balance,
+    ball_legs,
+    gait,
+    gestures,
+    hinge_legs,
+    jog,
+    jump,
+    sidestep,
+    similar,
+    squat,
+    trot,
+)
 from mimicjax.motion.make.biped import Biped
 from mimicjax.types import BALL, CLAMP, WRAP, Clip, Robot
 
@@ -172,6 +184,8 @@ MAKERS = {
         _trot,
     ),
 }
+
+
 def make(maker: str, robot: Robot, command: str = "", **options: float) -> Clip:
     """The clip that `maker` (see MAKERS) makes for a robot; its first frame is at x = 0, heading along x.
 

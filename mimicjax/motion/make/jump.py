@@ -12,7 +12,10 @@ GRAVITY = 9.81
 STAND, DOWN, PUSH, RISE, REST = 0.3, 0.55, 0.28, 0.8, 0.3  # s
 CROUCH, REACH = 0.26, 0.26  # of the leg's length: how far the centre of mass goes down, and up from there by the push
 HALF_WIDTH, TOE_OUT = 0.10, 0.10  # m from the middle to a foot, rad
-TIPTOE, POINTED = 0.6, 1.15  # rad, how far the heels rise about the toes; at most this share of what the ankles let them
+TIPTOE, POINTED = (
+    0.6,
+    1.15,
+)  # rad, how far the heels rise about the toes; at most this share of what the ankles let them
 LEAN, WAIST_LEAN = 0.3, 0.25  # rad forward in the crouch, of the pelvis and of the torso on it
 ARM = {"shoulder_roll": 0.28, "elbow": 0.9}  # rad, left; roll is mirrored
 PITCH = (0.2, 0.9, -1.2)  # rad, of the shoulders: standing, in the crouch, in flight
