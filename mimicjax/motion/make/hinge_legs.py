@@ -15,7 +15,7 @@ from mimicjax.types import BALL, Robot
 PLANS_LEG = 0.6366  # m, the G1's legs from hip to ankle, for which plans are written
 
 
-class Drive(NamedTuple):
+class JointDrive(NamedTuple):
     """A joint that stands for a part of a posture: its angle (rad) is offset + factor times the part's."""
 
     joint: str
@@ -24,22 +24,25 @@ class Drive(NamedTuple):
 
 
 UNITREE = {
-    part: Drive(f"{part}_joint") for part in (*WAIST, *(f"{side}_{part}" for side in SIDES for part in (*LEG, *ARM)))
+    part: JointDrive(f"{part}_joint")
+    for part in (*WAIST, *(f"{side}_{part}" for side in SIDES for part in (*LEG, *ARM)))
 }
 # no waist; at zero the arms point sideways and straight, and the elbow's axis is the trunk's z
-BOOSTER = {f"{side}_{part}": Drive(f"{side}_{part}".title()) for side in SIDES for part in LEG if part != "knee"} | {
-    "left_knee": Drive("Left_Knee_Pitch"),
-    "right_knee": Drive("Right_Knee_Pitch"),
-    "left_shoulder_pitch": Drive("ALeft_Shoulder_Pitch"),
-    "right_shoulder_pitch": Drive("ARight_Shoulder_Pitch"),
-    "left_shoulder_roll": Drive("Left_Shoulder_Roll", 1.0, -0.5 * np.pi),
-    "right_shoulder_roll": Drive("Right_Shoulder_Roll", 1.0, 0.5 * np.pi),
-    "left_elbow": Drive("Left_Elbow_Yaw", 1.0, -0.5 * np.pi),
-    "right_elbow": Drive("Right_Elbow_Yaw", -1.0, 0.5 * np.pi),
+BOOSTER = {
+    f"{side}_{part}": JointDrive(f"{side}_{part}".title()) for side in SIDES for part in LEG if part != "knee"
+} | {
+    "left_knee": JointDrive("Left_Knee_Pitch"),
+    "right_knee": JointDrive("Right_Knee_Pitch"),
+    "left_shoulder_pitch": JointDrive("ALeft_Shoulder_Pitch"),
+    "right_shoulder_pitch": JointDrive("ARight_Shoulder_Pitch"),
+    "left_shoulder_roll": JointDrive("Left_Shoulder_Roll", 1.0, -0.5 * np.pi),
+    "right_shoulder_roll": JointDrive("Right_Shoulder_Roll", 1.0, 0.5 * np.pi),
+    "left_elbow": JointDrive("Left_Elbow_Yaw", 1.0, -0.5 * np.pi),
+    "right_elbow": JointDrive("Right_Elbow_Yaw", -1.0, 0.5 * np.pi),
 }
 
 
-def drives(robot: Robot) -> Mapping[str, Drive]:
+def drives(robot: Robot) -> Mapping[str, JointDrive]:
     """Part of a posture or of a leg -> the joint that moves it. Raises UserError for a robot that lacks one."""
     for known in (UNITREE, BOOSTER):
         missing = [drive.joint for drive in known.values() if drive.joint not in robot.dof_names]
