@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import math
 import sys
@@ -18,12 +19,9 @@ from mimicjax.errors import UserError
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Arrays by name to a folder that does not exist yet; empty ones are left out, as zarr has none."""
-    try:
-        with _quiet(), _checkpointer() as checkpointer:
-            checkpointer.save(path.resolve(), {n: a for n, a in arrays.items() if a.size})
-    except Exception:
-        _hush()
-        raise
+    _no_late_reports()
+    with _quiet(), _checkpointer() as checkpointer:
+        checkpointer.save(path.resolve(), {n: a for n, a in arrays.items() if a.size})
 
 
 def read(
@@ -80,8 +78,9 @@ def _checkpointer() -> Any:
     return ocp.Checkpointer(handler, multiprocessing_options=alone)
 
 
-def _hush() -> None:
-    """After a write that failed, threads of tensorstore still report to an event loop that has ended: not printed."""
+@functools.cache
+def _no_late_reports() -> None:
+    """Once and for good: threads of tensorstore still report to the event loop of a write that has failed and ended."""
     before = sys.unraisablehook
 
     def hook(problem: sys.UnraisableHookArgs) -> None:
@@ -89,6 +88,9 @@ def _hush() -> None:
             before(problem)
 
     sys.unraisablehook = hook
+    logging.getLogger("asyncio").addFilter(
+        lambda record: not all(words in record.getMessage() for words in ("was never retrieved", "OCDBT"))
+    )
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ NAMES = [name for name in config.available() if config.load(RunSettings, name).l
 # one method and robot each; what else there is differs in sizes and tasks, and is trained in the slow run
 QUICK = {
     "add_g1", "add_humanoid", "amp_g1", "amp_reach_g1", "ase_g1", "ase_g1_push", "awr_g1", "deepmimic_g1", "deepmimic_g1_getup",
-    "deepmimic_g1_push", "deepmimic_go2", "deepmimic_humanoid", "lcp_g1", "smp_g1", "mimickit/add_g1",
+    "deepmimic_g1_push", "deepmimic_go2", "deepmimic_humanoid", "deepmimic_k1", "lcp_g1", "smp_g1", "mimickit/add_g1",
     "mimickit/ase_humanoid", "mimickit/deepmimic_g1", "mimickit/deepmimic_g1_cpu",
 }  # fmt: skip
 NEEDS_WARP = pytest.mark.skipif(importlib.util.find_spec("warp") is None, reason="Warp is not installed")
